@@ -1,0 +1,55 @@
+# Everything here works on a clean clone with nothing but Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+LATEST := .venv-latest
+BIN := $(VENV)/bin
+EXTRAS := s3,gcs,azure,demo,interop,dev
+
+.PHONY: help setup demo test test-latest check format lint types imports bench clean
+
+help:  ## what can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## a virtual environment with every dependency, pinned by constraints.txt
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lakefmt needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]' -r tests/requirements.txt
+	touch $@
+
+demo: setup  ## the main job on real data: 336,776 flights, four writers, time travel, DuckDB
+	$(BIN)/lakefmt demo
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+check: format lint types imports test  ## format, lint, types, import contract and tests
+
+format: setup
+	$(BIN)/ruff format --check .
+
+lint: setup
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+$(LATEST)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LATEST)
+	$(LATEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	VIRTUAL_ENV=$(LATEST) $(LATEST)/bin/uv pip install --quiet --upgrade -e '.[$(EXTRAS)]'
+	touch $@
+
+test-latest: $(LATEST)/.ready  ## the tests on the newest release of every dependency
+	$(LATEST)/bin/python -m pytest -n 2
+
+bench: setup  ## side-by-side measurements against peers -> docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) $(LATEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,0 +1,156 @@
+"""Every error lakefmt raises, grouped by what a handler would do about it.
+
+    LakefmtError
+    ├── TableNotFoundError          nothing there to open: check the place, or create the table
+    ├── VersionNotFoundError        the table is there, that version or time is not: choose another
+    ├── TableExistsError            something is there already: open it, or choose a mode
+    ├── InvalidInputError           the call is wrong: mend the arguments
+    │   ├── SchemaMismatchError     the data does not fit the table: mend the data or the schema
+    │   └── ConstraintViolationError  a row breaks a rule of the table: mend the row
+    ├── CommitConflictError         another writer changed what this one read: look, then run it again
+    ├── UnsupportedFeatureError     the table asks for more than this release can do
+    ├── CorruptTableError           what is on disk contradicts itself: repair or restore
+    └── StoreError                  storage said no: credentials, network, permissions, disk
+        └── ObjectNotFoundError     one object is not there
+
+Messages name what happened, where (table, version, file) and the way out; they never hold secrets.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "CommitConflictError",
+    "ConstraintViolationError",
+    "CorruptTableError",
+    "InvalidInputError",
+    "LakefmtError",
+    "ObjectNotFoundError",
+    "SchemaMismatchError",
+    "StoreError",
+    "TableExistsError",
+    "TableNotFoundError",
+    "UnsupportedFeatureError",
+    "VersionNotFoundError",
+]
+
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+_SECRET_PARAMETER = re.compile(
+    r"(?i)\b(sig|signature|token|secret|password|key|account_key|sas_token|x-amz-[\w-]+)=[^&\s'\",)]+"
+)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` without the user info and secret query parameters that URIs may carry."""
+    return _SECRET_PARAMETER.sub(r"\1=***", _USER_INFO.sub("***@", text))
+
+
+class LakefmtError(Exception):
+    """Base of all errors of this library.
+
+    Args:
+        message: what happened, one sentence without a full stop at the end.
+        table: URI of the table it happened to.
+        version: the table version concerned.
+        path: the file concerned, relative to the table.
+        hint: the way out, one sentence.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        table: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.message = redact(message)
+        self.table = None if table is None else redact(table)
+        self.version = version
+        self.path = None if path is None else redact(path)
+        self.hint = None if hint is None else redact(hint)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        places = (("table", self.table), ("version", self.version), ("file", self.path))
+        where = ", ".join(f"{name} {value}" for name, value in places if value is not None)
+        text = f"{self.message} ({where})" if where else self.message
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process boundaries; the keyword-only places would be lost by Exception's own pickling.
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild(kind: type[LakefmtError], message: str, state: dict[str, object]) -> LakefmtError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class TableNotFoundError(LakefmtError):
+    """There is no table at that place."""
+
+
+class VersionNotFoundError(LakefmtError):
+    """The table never had that version (or none at that time), or its log has been cleaned since."""
+
+
+class TableExistsError(LakefmtError):
+    """There is a table at that place already."""
+
+
+class InvalidInputError(LakefmtError):
+    """An argument is wrong: an unknown column, a predicate with a type error, a read-only handle."""
+
+
+class SchemaMismatchError(InvalidInputError):
+    """Data does not fit the table's schema without changing a value."""
+
+
+class ConstraintViolationError(InvalidInputError):
+    """A row breaks a rule of the table, such as NOT NULL."""
+
+
+class CommitConflictError(LakefmtError):
+    """Another writer's commit and this one cannot both stand.
+
+    Attributes:
+        kind: which rule was broken: ``"metadata"``, ``"protocol"``, ``"added"`` (rows were added that this
+            transaction's predicate would have read), ``"removed"`` (files that it read or removes are gone).
+        retry_helps: True where running the same statement again on the newest version can succeed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        retry_helps: bool,
+        table: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        self.kind = kind
+        self.retry_helps = retry_helps
+
+
+class UnsupportedFeatureError(LakefmtError):
+    """The table uses, or the call asks for, a feature that this release does not have."""
+
+
+class CorruptTableError(LakefmtError):
+    """What is on disk contradicts itself: garbage in a commit, a gap in the log, a missing data file."""
+
+
+class StoreError(LakefmtError):
+    """The storage system refused or failed: credentials, permissions, network, a full disk."""
+
+
+class ObjectNotFoundError(StoreError):
+    """An object that was asked for is not there."""

@@ -1,0 +1,100 @@
+"""What lakefmt asks of storage: the one interface between tables and bytes.
+
+A store is rooted at one folder, the table's; keys are plain (never percent-encoded) paths below it with ``/``
+between parts and any other character in a name. Backends live one a file beside this one, and every one of them
+passes the suite in ``lakefmt.testing.store_contract``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+__all__ = ["ObjectInfo", "Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object of a listing.
+
+    Attributes:
+        key: its path below the store's root.
+        size_bytes: its length.
+        modified_ms: when it was written, in milliseconds since the Unix epoch (UTC).
+    """
+
+    key: str
+    size_bytes: int
+    modified_ms: int
+
+
+class Store(ABC):
+    """A folder of objects on some storage system.
+
+    All methods may be called from any thread; a store pickles, without its secrets, and works after a fork.
+    Reads, lists and deletes retry transient errors; every error that leaves a store is a ``StoreError`` that
+    names the object.
+
+    Attributes:
+        uri: the root, canonical and without secrets (``file:///data/trips``, ``s3://bucket/trips``).
+        read_only_reason: why nothing can be committed here (no atomic put-if-absent), None where it can.
+    """
+
+    uri: str
+    read_only_reason: str | None = None
+
+    @abstractmethod
+    def read(self, key: str) -> bytes:
+        """Return the object's bytes. Raises ObjectNotFoundError."""
+
+    @abstractmethod
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes of each half-open ``(start, end)`` range. Raises ObjectNotFoundError."""
+
+    @abstractmethod
+    def info(self, key: str) -> ObjectInfo:
+        """Return what a listing would say of this object. Raises ObjectNotFoundError."""
+
+    @abstractmethod
+    def list(self, folder: str, after: str = "", *, recursive: bool = False) -> Iterator[ObjectInfo]:
+        """Yield the objects in ``folder`` (``""`` is the root) whose key sorts after ``folder/after``.
+
+        Ordered by the UTF-8 bytes of the key, complete however many there are; a folder that does not exist
+        is empty. Without ``recursive`` objects in sub-folders are left out.
+        """
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whole, replacing what was there; a reader sees the old bytes or the new."""
+
+    @abstractmethod
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write an object if there is none under ``key``, atomically: True if ``data`` is now there by this call.
+
+        Never answers from an error message alone: after anything but a clean success the key is read back and
+        its bytes compared, so a lost response is a win, and a win is reported to one caller only (bytes of two
+        callers must differ, which a commit's ``txnId`` sees to). Raises StoreError when neither could be found out.
+        """
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects; one that is not there is no error."""
+
+    @abstractmethod
+    def open_input(self, key: str, size_bytes: int | None = None) -> pa.NativeFile:
+        """Open an object for random reads by Parquet readers. Raises ObjectNotFoundError."""
+
+    @abstractmethod
+    def open_output(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Write an object as a stream: there, durably, when the block ends; never there when it raises."""
+
+    def local_path(self, key: str) -> str | None:
+        """Return the object's path where native readers can open it themselves, else None."""
+        return None
