@@ -1,0 +1,43 @@
+"""Columns and their types: Delta's JSON, Arrow, field ids, and fitting rows to a schema exactly."""
+
+from lakefmt.schema.field_ids import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, physical_arrow_schema
+from lakefmt.schema.serialization import format_schema, parse_schema
+from lakefmt.schema.statistics import ColumnStatistics, FileStatistics
+from lakefmt.schema.table_schema import Schema, closest_names
+from lakefmt.schema.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    Field,
+    FieldPath,
+    MapType,
+    PrimitiveType,
+    StructType,
+    format_path,
+    leaf_fields,
+    parse_type_name,
+)
+
+__all__ = [
+    "FIELD_IDS_PROPERTY",
+    "ArrayType",
+    "ColumnStatistics",
+    "DataType",
+    "DecimalType",
+    "Field",
+    "FieldIds",
+    "FieldPath",
+    "FileStatistics",
+    "MapType",
+    "PrimitiveType",
+    "Schema",
+    "StructType",
+    "assign_field_ids",
+    "closest_names",
+    "format_path",
+    "format_schema",
+    "leaf_fields",
+    "parse_schema",
+    "parse_type_name",
+    "physical_arrow_schema",
+]
