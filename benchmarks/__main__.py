@@ -1,0 +1,95 @@
+"""``python -m benchmarks [names...]``: run benchmarks, print their tables, keep them in docs/."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from benchmarks.chart import draw_chart
+from benchmarks.machine import describe_machine
+from benchmarks.markdown import format_report, format_table, replace_between_markers
+from benchmarks.registry import BENCHMARKS, Settings, run_benchmark, summary_of
+from benchmarks.results import BenchmarkResult, Report
+
+ROOT = Path(__file__).parents[1]
+SCRATCH = ROOT / ".bench"
+REPORT = TypeAdapter(Report)
+BUSY = 0.5
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmarks named on the command line (all without a name); return the exit code."""
+    options = _parse(arguments)
+    # A quick run goes through everything but leaves the real numbers alone.
+    target = SCRATCH / "quick" if options.quick else ROOT / "docs"
+    target.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name in options.names or BENCHMARKS:
+        print(f"\n## {name}", flush=True)
+        results.append(_run(name, rounds=options.rounds, quick=options.quick))
+        _write(target, results)
+    print(f"\nwritten: benchmarks.md, .json and .svg in {target.relative_to(ROOT)}/")
+    missed = [t.title for r in results for t in r.tables if t.verdict == "missed"]
+    if missed:
+        print(f"bars missed: {'; '.join(missed)}")
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure lakefmt side by side with its peers; tables go to docs/benchmarks.*",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"any of: {', '.join(BENCHMARKS)} (default: all)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small data and 3 rounds, written to .bench/quick/"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="rounds of every comparison (default: 9, the fewest for 95 %%)"
+    )
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    options.rounds = options.rounds or (3 if options.quick else 9)
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return options
+
+
+def _run(name: str, *, rounds: int, quick: bool) -> BenchmarkResult:
+    SCRATCH.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=SCRATCH))
+    machine = describe_machine(folder)
+    if machine.load_before > BUSY and not quick:
+        print(
+            f"the machine is busy (load {machine.load_before}): these numbers are not final", file=sys.stderr
+        )
+    try:
+        tables = run_benchmark(name, Settings(folder=folder, rounds=rounds, quick=quick))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for table in tables:
+        print(f"\n{format_table(table)}", flush=True)
+    return BenchmarkResult(name=name, summary=summary_of(name), tables=tables, machine=machine)
+
+
+def _write(target: Path, results: list[BenchmarkResult]) -> None:
+    """Write the three files; benchmarks that did not run now keep what they had."""
+    kept, page = target / "benchmarks.json", target / "benchmarks.md"
+    before = REPORT.validate_json(kept.read_bytes()) if kept.exists() else Report(benchmarks=())
+    report = before.updated(results, BENCHMARKS)
+    kept.write_bytes(REPORT.dump_json(report, indent=1) + b"\n")
+    text = page.read_text() if page.exists() else "# Benchmarks\n"
+    page.write_text(replace_between_markers(text, format_report(report)))
+    (target / "benchmarks.svg").write_text(draw_chart(report))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The peak memory of a process that appends 4 GB of generated batches, far more than it may hold.
+
+Each contender runs in a child of its own and takes the batches from a generator, 65,536 rows at a time, in one
+append. The peak is the kernel's: resident pages of the child, its imports and the generator included.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from benchmarks.generated_data import TRIP_SCHEMA, trip_batches
+from benchmarks.results import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.registry import Settings
+
+__all__ = ["measure"]
+
+LIMIT_MB = 1000
+ROOT = Path(__file__).parents[1]
+
+
+def measure(settings: Settings) -> tuple[Counts, ...]:
+    """Measure lakefmt and delta-rs, one run each."""
+    size_mb = settings.scaled(full=4000, quick=40)
+    found = {name: _run_child(name, settings.folder / name, size_mb) for name in ("lakefmt", "delta-rs")}
+    rows = {rows for *_, rows in found.values()}
+    assert len(rows) == 1, f"contenders wrote different numbers of rows: {found}"
+    return (
+        Counts(
+            title=f"One append of {size_mb:,} MB of batches ({rows.pop():,} rows)",
+            columns=("", "peak memory, MB", "before the append, MB", "seconds"),
+            rows=tuple(
+                (name, f"{peak:,.0f}", f"{before:,.0f}", f"{seconds:.1f}")
+                for name, (peak, before, seconds, _) in found.items()
+            ),
+            bar=f"at most {LIMIT_MB:,} MB",
+            verdict="met" if found["lakefmt"][0] <= LIMIT_MB else "missed",
+        ),
+    )
+
+
+def _run_child(name: str, path: Path, size_mb: int) -> tuple[float, float, float, int]:
+    """Return the child's peak and its memory before the append in MB, the append's seconds, and the rows written."""
+    command = [sys.executable, "-m", "benchmarks.append_memory", name, str(path), str(size_mb)]
+    done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    peak, before, seconds, rows = done.stdout.split()[-4:]
+    return float(peak), float(before), float(seconds), int(rows)
+
+
+def _child(name: str, path: str, size_mb: int) -> None:
+    """Append and print the four numbers; runs in the child."""
+    written = {"rows": 0}
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        left_bytes = size_mb * 1_000_000
+        for batch in trip_batches(0, sys.maxsize):
+            if left_bytes <= 0:
+                return
+            left_bytes -= batch.nbytes
+            written["rows"] += batch.num_rows
+            yield batch
+
+    reader = pa.RecordBatchReader.from_batches(TRIP_SCHEMA, batches())
+    if name == "lakefmt":
+        import lakefmt
+
+        append: Callable[..., Any] = lakefmt.create(path, TRIP_SCHEMA).append
+    else:
+        from deltalake import DeltaTable, write_deltalake
+
+        append = partial(write_deltalake, DeltaTable.create(path, TRIP_SCHEMA), mode="append")
+    before = _peak_mb()
+    started = time.perf_counter()
+    append(reader)
+    print(_peak_mb(), before, time.perf_counter() - started, written["rows"])
+
+
+def _peak_mb() -> float:
+    """Return this process's highest resident size so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage would also count what the parent held when it forked.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    unit_bytes = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes / 1e6
+
+
+if __name__ == "__main__":
+    _child(sys.argv[1], sys.argv[2], int(sys.argv[3]))
