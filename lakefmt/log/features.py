@@ -1,0 +1,152 @@
+"""Which tables this release can read and write ("Table Features", "Reader/Writer Version Requirements").
+
+A feature that is only *supported* (listed) but not *active* (used by metadata) costs nothing, so what matters is
+what the metadata at hand asks for; unknown names are refused, by name, for the side that must understand them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lakefmt.errors import UnsupportedFeatureError
+from lakefmt.log.actions import Protocol
+
+if TYPE_CHECKING:
+    from lakefmt.log.actions import Metadata
+
+__all__ = ["check_readable", "check_writable", "protocol_for"]
+
+MAX_READER_VERSION: Final = 3
+MAX_WRITER_VERSION: Final = 7
+
+_LEGACY_READER: Final = {2: frozenset({"columnMapping"})}
+_LEGACY_WRITER: Final = {
+    2: frozenset({"appendOnly", "invariants"}),
+    3: frozenset({"checkConstraints"}),
+    4: frozenset({"changeDataFeed", "generatedColumns"}),
+    5: frozenset({"columnMapping"}),
+    6: frozenset({"identityColumns"}),
+}
+
+# Reader features that change nothing about reading current rows, or that are honoured: deletion vectors are refused
+# file by file (a table may allow them and have none).
+_READABLE: Final = frozenset({"deletionVectors", "timestampNtz", "vacuumProtocolCheck"})
+# Writer features honoured by appends and overwrites.
+_WRITABLE: Final = _READABLE | {"appendOnly", "changeDataFeed", "domainMetadata"}
+
+_READ_ACTIVE_BY_PROPERTY: Final = {"columnMapping": ("delta.columnMapping.mode", "none")}
+_WRITE_ACTIVE_BY_PROPERTY: Final = _READ_ACTIVE_BY_PROPERTY | {
+    "rowTracking": ("delta.enableRowTracking", "false"),
+    "inCommitTimestamp": ("delta.enableInCommitTimestamps", "false"),
+    "icebergCompatV1": ("delta.enableIcebergCompatV1", "false"),
+    "icebergCompatV2": ("delta.enableIcebergCompatV2", "false"),
+    "typeWidening": ("delta.enableTypeWidening", "false"),
+}
+# Features that are active where the schema's field metadata says so.
+_ACTIVE_BY_FIELD: Final = {
+    "invariants": "delta.invariants",
+    "generatedColumns": "delta.generationExpression",
+    "identityColumns": "delta.identity.start",
+    "allowColumnDefaults": "CURRENT_DEFAULT",
+}
+_CONSTRAINT_PREFIX: Final = "delta.constraints."
+# Row tracking asks for ids on every added file as soon as it is supported, active or not.
+_ACTIVE_WHEN_SUPPORTED: Final = frozenset({"rowTracking"})
+
+
+def check_readable(protocol: Protocol, metadata: Metadata, *, table: str, version: int) -> None:
+    """Raise UnsupportedFeatureError, with the names, if reading needs what this release does not have."""
+    if protocol.min_reader_version > MAX_READER_VERSION:
+        raise UnsupportedFeatureError(
+            f"The table needs reader version {protocol.min_reader_version}; this release knows {MAX_READER_VERSION}",
+            table=table,
+            version=version,
+            hint="Update lakefmt",
+        )
+    asked = _features(protocol.min_reader_version, protocol.reader_features, _LEGACY_READER, 3)
+    missing = sorted(f for f in asked - _READABLE if _reading_needs(f, metadata))
+    if missing:
+        raise _refusal("read", missing, table, version)
+    if metadata.format_provider.lower() != "parquet":
+        raise UnsupportedFeatureError(
+            f"The table's data files are in format {metadata.format_provider!r}; only parquet is read",
+            table=table,
+            version=version,
+        )
+
+
+def check_writable(protocol: Protocol, metadata: Metadata, *, table: str, version: int) -> None:
+    """Raise UnsupportedFeatureError, with the names, if appending or overwriting needs what is not there."""
+    if protocol.min_writer_version > MAX_WRITER_VERSION:
+        raise UnsupportedFeatureError(
+            f"The table needs writer version {protocol.min_writer_version}; this release knows {MAX_WRITER_VERSION}",
+            table=table,
+            version=version,
+            hint="Update lakefmt",
+        )
+    asked = _features(protocol.min_writer_version, protocol.writer_features, _LEGACY_WRITER, 7)
+    missing = sorted(f for f in asked - _WRITABLE if _writing_needs(f, metadata))
+    if missing:
+        raise _refusal("write", missing, table, version)
+
+
+def protocol_for(schema_features: frozenset[str], configuration: dict[str, str]) -> Protocol:
+    """Return the protocol of a new table: reader 3 / writer 7 with exactly the features it needs.
+
+    Args:
+        schema_features: features that the schema's types need (``timestampNtz``).
+        configuration: the table's properties.
+    """
+    features = set(schema_features)
+    for feature, name in (
+        ("deletionVectors", "delta.enableDeletionVectors"),
+        ("appendOnly", "delta.appendOnly"),
+        ("changeDataFeed", "delta.enableChangeDataFeed"),
+    ):
+        if configuration.get(name, "false").lower() == "true":
+            features.add(feature)
+    reader = features & {"deletionVectors", "timestampNtz"}
+    if not features:
+        # The oldest protocol every reader knows; version 2 is what column invariants' absence costs nothing on.
+        return Protocol(1, 2)
+    if not reader and features == {"appendOnly"}:
+        return Protocol(1, 2)
+    if not reader:
+        return Protocol(1, 7, None, frozenset(features))
+    return Protocol(3, 7, frozenset(reader), frozenset(features))
+
+
+def _features(
+    version: int, listed: frozenset[str] | None, legacy: dict[int, frozenset[str]], lists_from: int
+) -> frozenset[str]:
+    if version >= lists_from:
+        return listed or frozenset()
+    return frozenset().union(*(names for needs, names in legacy.items() if version >= needs))
+
+
+def _reading_needs(feature: str, metadata: Metadata) -> bool:
+    name, inactive = _READ_ACTIVE_BY_PROPERTY.get(feature, ("", ""))
+    return not name or metadata.configuration.get(name, inactive).lower() != inactive
+
+
+def _writing_needs(feature: str, metadata: Metadata) -> bool:
+    if feature in _ACTIVE_WHEN_SUPPORTED:
+        return True
+    if feature == "checkConstraints":
+        return any(name.startswith(_CONSTRAINT_PREFIX) for name in metadata.configuration)
+    if feature in _ACTIVE_BY_FIELD:
+        # A cheap, safe test: the key stands in the schema's JSON text exactly where a field carries it.
+        return f'"{_ACTIVE_BY_FIELD[feature]}"' in metadata.schema_string
+    name, inactive = _WRITE_ACTIVE_BY_PROPERTY.get(feature, ("", ""))
+    return not name or metadata.configuration.get(name, inactive).lower() != inactive
+
+
+def _refusal(verb: str, missing: list[str], table: str, version: int) -> UnsupportedFeatureError:
+    names = ", ".join(missing)
+    plural = "s" if len(missing) > 1 else ""
+    return UnsupportedFeatureError(
+        f"This release cannot {verb} tables with the feature{plural} {names}",
+        table=table,
+        version=version,
+        hint=f"Update lakefmt, or {verb} it with an engine that has {'them' if plural else 'it'}",
+    )

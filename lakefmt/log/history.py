@@ -1,0 +1,206 @@
+"""Who did what to a table, from the commits' provenance alone ("Commit Provenance Information")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, overload
+
+import orjson
+import pyarrow as pa
+
+from lakefmt.log.actions import CommitInfo
+from lakefmt.log.codec import decode_commit
+from lakefmt.log.paths import LogFileKind
+from lakefmt.log.segment import list_log
+from lakefmt.log.timestamps import format_timestamp
+
+if TYPE_CHECKING:
+    from lakefmt.log.paths import LogFile
+    from lakefmt.store import Store
+
+__all__ = ["History", "HistoryEntry", "load_history"]
+
+_READ_THREADS = 8
+# The provenance is a commit's first line, almost always; a commit may be hundreds of megabytes.
+_HEAD_BYTES = 64 * 1024
+_HISTORY_SCHEMA = pa.schema(
+    [
+        pa.field("version", pa.int64(), nullable=False),
+        pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
+        pa.field("operation", pa.string()),
+        pa.field("parameters", pa.map_(pa.string(), pa.string())),
+        pa.field("metrics", pa.map_(pa.string(), pa.string())),
+        pa.field("engine", pa.string()),
+        pa.field("txn_id", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One commit of the history.
+
+    Attributes:
+        version: the version it made.
+        timestamp_ms: when, milliseconds since the epoch: the commit's own time, else its file's.
+        info: all that its writer said of it; empty where it said nothing.
+    """
+
+    version: int
+    timestamp_ms: int
+    info: CommitInfo
+
+    @property
+    def operation(self) -> str | None:
+        """What was done, in the protocol's words (``WRITE``, ``CREATE TABLE``, ...)."""
+        return self.info.operation
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """How it was asked for."""
+        return self.info.operation_parameters
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What it came to: counts of files, rows and bytes."""
+        return self.info.operation_metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as JSON-ready values."""
+        return {
+            "version": self.version,
+            "timestamp": format_timestamp(self.timestamp_ms),
+            "operation": self.operation,
+            "parameters": dict(self.parameters),
+            "metrics": dict(self.metrics),
+            "engine": self.info.engine_info,
+            "txn_id": self.info.txn_id,
+        }
+
+
+class History(Sequence[HistoryEntry]):
+    """The commits of a table, newest first; prints as a table."""
+
+    def __init__(self, entries: Sequence[HistoryEntry]) -> None:
+        self._entries = tuple(entries)
+
+    @overload
+    def __getitem__(self, index: int) -> HistoryEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+    def __getitem__(self, index: int | slice) -> HistoryEntry | History:
+        if isinstance(index, slice):
+            return History(self._entries[index])
+        return self._entries[index]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[HistoryEntry]:
+        return iter(self._entries)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the entries as JSON-ready values."""
+        return [entry.to_dict() for entry in self._entries]
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row per commit: version, timestamp, operation, parameters, metrics, engine, txn_id."""
+        rows = [
+            {
+                "version": e.version,
+                "timestamp": e.timestamp_ms,
+                "operation": e.operation,
+                "parameters": [(k, _as_text(v)) for k, v in e.parameters.items()],
+                "metrics": [(k, _as_text(v)) for k, v in e.metrics.items()],
+                "engine": e.info.engine_info,
+                "txn_id": e.info.txn_id,
+            }
+            for e in self._entries
+        ]
+        return pa.Table.from_pylist(rows, schema=_HISTORY_SCHEMA)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the rows of ``to_arrow`` to any Arrow consumer."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        rows = [_line(entry) for entry in self._entries]
+        header = ("version", "timestamp", "operation", "rows", "files", "parameters")
+        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in [header, *rows]
+        )
+
+    def _repr_html_(self) -> str:
+        header = ("version", "timestamp", "operation", "rows", "files", "parameters")
+        head = "".join(f"<th>{name}</th>" for name in header)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _line(entry)) + "</tr>"
+            for entry in self._entries
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def load_history(store: Store, limit: int | None = None, up_to: int | None = None) -> History:
+    """Read the provenance of the newest commits; the table's state is not replayed.
+
+    Args:
+        store: the table's store.
+        limit: how many commits, None for all that are left in the log.
+        up_to: the newest version to show.
+    """
+    commits = [
+        f for f in list_log(store) if f.kind is LogFileKind.COMMIT and (up_to is None or f.version <= up_to)
+    ]
+    newest_first = commits[::-1] if limit is None else commits[::-1][:limit]
+    if len(newest_first) <= 1:
+        return History([_load_entry(store, file) for file in newest_first])
+    with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-history") as pool:
+        return History(list(pool.map(lambda file: _load_entry(store, file), newest_first)))
+
+
+def _load_entry(store: Store, file: LogFile) -> HistoryEntry:
+    info = _load_info(store, file) or CommitInfo()
+    dated = info.in_commit_timestamp_ms if info.in_commit_timestamp_ms is not None else info.timestamp_ms
+    return HistoryEntry(file.version, file.modified_ms if dated is None else dated, info)
+
+
+def _load_info(store: Store, file: LogFile) -> CommitInfo | None:
+    if file.size_bytes > 2 * _HEAD_BYTES:
+        head = store.read_ranges(file.key, [(0, _HEAD_BYTES)])[0]
+        line, separator, _ = head.partition(b"\n")
+        if separator and line.lstrip().startswith(b'{"commitInfo"'):
+            return decode_commit(line, table=store.uri, version=file.version, path=file.key).info
+    return decode_commit(store.read(file.key), table=store.uri, version=file.version, path=file.key).info
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _line(entry: HistoryEntry) -> tuple[str, ...]:
+    metrics = entry.metrics
+    rows = metrics.get("numOutputRows", metrics.get("num_added_rows", ""))
+    added = metrics.get("numFiles", metrics.get("numAddedFiles", metrics.get("num_added_files", "")))
+    removed = metrics.get("numRemovedFiles", metrics.get("num_removed_files", ""))
+    files = f"+{added}" if str(added) else ""
+    files += f" -{removed}" if str(removed) not in ("", "0") else ""
+    parameters = ", ".join(
+        f"{name}={_as_text(value)}"
+        for name, value in entry.parameters.items()
+        if value not in (None, "", "[]", "{}")
+    )
+    return (
+        str(entry.version),
+        format_timestamp(entry.timestamp_ms),
+        entry.operation or "",
+        str(rows),
+        files.strip(),
+        parameters[:80],
+    )

@@ -1,0 +1,128 @@
+"""Names in ``_delta_log`` and the encoding of data file paths; the only owner of both.
+
+Implements "Delta Log Entries", "Checkpoints" (naming) and the ``path`` field of "Add File and Remove File" of the
+Delta protocol: an action's path is a URI reference (RFC 2396), relative to the table or absolute, whose decoded
+form is the file's real name.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from lakefmt.store import ObjectInfo
+
+__all__ = [
+    "LAST_CHECKPOINT",
+    "LOG_FOLDER",
+    "LogFile",
+    "LogFileKind",
+    "commit_key",
+    "format_version",
+    "is_absolute_path",
+    "key_to_path",
+    "parse_log_file",
+    "path_to_key",
+]
+
+LOG_FOLDER = "_delta_log"
+LAST_CHECKPOINT = f"{LOG_FOLDER}/_last_checkpoint"
+
+_VERSION_DIGITS = 20
+_COMMIT = re.compile(r"(\d{20})\.json\Z")
+_CHECKSUM = re.compile(r"(\d{20})\.crc\Z")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet\Z")
+_UUID_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.([0-9a-zA-Z-]{36})\.(?:parquet|json)\Z")
+_COMPACTED = re.compile(r"(\d{20})\.(\d{20})\.compacted\.json\Z")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+# What may stand unescaped in the path part of a URI beside letters and digits, less what the hive escaping of
+# partition folders or a reader's URI parser could take for syntax (``%``, ``?``, ``#``, ``:``, ``&``, ``+``).
+_URI_SAFE = "/=-_.~!$'()*,;@"
+
+
+class LogFileKind(enum.Enum):
+    """What a file in ``_delta_log`` is, by its name."""
+
+    COMMIT = "commit"
+    CHECKPOINT = "checkpoint"
+    MULTI_PART_CHECKPOINT = "multi-part checkpoint"
+    UUID_CHECKPOINT = "V2 checkpoint"
+    COMPACTED = "log compaction"
+    CHECKSUM = "checksum"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One file of the log.
+
+    Attributes:
+        kind: what its name says it is.
+        version: the version it belongs to (a log compaction file: its first).
+        key: its key in the table's store.
+        size_bytes: its length.
+        modified_ms: when it was written, milliseconds since the epoch.
+        part: 1-based number of a multi-part checkpoint's part.
+        parts: how many parts that checkpoint has.
+        end_version: the last version of a log compaction file.
+    """
+
+    kind: LogFileKind
+    version: int
+    key: str
+    size_bytes: int
+    modified_ms: int
+    part: int = 1
+    parts: int = 1
+    end_version: int = -1
+
+
+def format_version(version: int) -> str:
+    """Return a version as it begins every file name of the log: 20 digits, so that names sort as numbers do."""
+    return f"{version:0{_VERSION_DIGITS}d}"
+
+
+def commit_key(version: int) -> str:
+    """Return the key of the commit file of ``version``."""
+    return f"{LOG_FOLDER}/{version:0{_VERSION_DIGITS}d}.json"
+
+
+def parse_log_file(info: ObjectInfo) -> LogFile | None:
+    """Read a listing entry's name; None for what the protocol does not know (temporary files, hints, strangers)."""
+    name = info.key.rpartition("/")[2]
+
+    def found(kind: LogFileKind, version: str, **more: int) -> LogFile:
+        return LogFile(kind, int(version), info.key, info.size_bytes, info.modified_ms, **more)
+
+    if match := _COMMIT.match(name):
+        return found(LogFileKind.COMMIT, match[1])
+    if match := _CHECKPOINT.match(name):
+        if match[2] is None:
+            return found(LogFileKind.CHECKPOINT, match[1])
+        return found(LogFileKind.MULTI_PART_CHECKPOINT, match[1], part=int(match[2]), parts=int(match[3]))
+    if match := _UUID_CHECKPOINT.match(name):
+        return found(LogFileKind.UUID_CHECKPOINT, match[1])
+    if match := _COMPACTED.match(name):
+        return found(LogFileKind.COMPACTED, match[1], end_version=int(match[2]))
+    if match := _CHECKSUM.match(name):
+        return found(LogFileKind.CHECKSUM, match[1])
+    return None
+
+
+def key_to_path(key: str) -> str:
+    """Return the ``path`` an action gives a data file: its key, percent-encoded as a relative URI."""
+    return quote(key, safe=_URI_SAFE)
+
+
+def path_to_key(path: str) -> str:
+    """Return the key of a relative ``path``: the decoded name. See ``is_absolute_path`` for the others."""
+    return unquote(path) if "%" in path else path
+
+
+def is_absolute_path(path: str) -> bool:
+    """Tell whether an action's path leaves the table's folder by naming a place of its own."""
+    return path.startswith("/") or _SCHEME.match(path) is not None

@@ -1,0 +1,77 @@
+import pytest
+
+from lakefmt.errors import UnsupportedFeatureError
+from lakefmt.log import Metadata, Protocol
+from lakefmt.log.features import check_readable, check_writable, protocol_for
+
+PLACE = {"table": "t", "version": 1}
+
+
+def metadata(schema="{}", **properties):
+    return Metadata("id", schema, (), {k.replace("__", "."): v for k, v in properties.items()})
+
+
+def features(*names):
+    return Protocol(3, 7, frozenset(names), frozenset(names))
+
+
+def test_unknown_reader_feature_is_refused_by_name():
+    with pytest.raises(UnsupportedFeatureError, match="catalogManaged"):
+        check_readable(features("deletionVectors", "catalogManaged"), metadata(), **PLACE)
+
+
+def test_unknown_writer_feature_is_readable_but_not_writable():
+    protocol = Protocol(1, 7, None, frozenset({"somethingNew"}))
+    check_readable(protocol, metadata(), **PLACE)
+    with pytest.raises(UnsupportedFeatureError, match="somethingNew"):
+        check_writable(protocol, metadata(), **PLACE)
+
+
+@pytest.mark.parametrize("protocol", [Protocol(4, 7), Protocol(1, 8)])
+def test_versions_from_the_future_are_refused(protocol):
+    with pytest.raises(UnsupportedFeatureError, match="needs"):
+        check_readable(protocol, metadata(), **PLACE)
+        check_writable(protocol, metadata(), **PLACE)
+
+
+def test_column_mapping_that_is_off_is_readable():
+    check_readable(Protocol(2, 5), metadata(), **PLACE)
+    with pytest.raises(UnsupportedFeatureError, match="columnMapping"):
+        check_readable(Protocol(2, 5), metadata(delta__columnMapping__mode="name"), **PLACE)
+
+
+@pytest.mark.parametrize(
+    ("schema", "properties", "feature"),
+    [
+        ('{"metadata":{"delta.invariants":"x"}}', {}, "invariants"),
+        ('{"metadata":{"delta.generationExpression":"x"}}', {}, "generatedColumns"),
+        ('{"metadata":{"delta.identity.start":1}}', {}, "identityColumns"),
+        ("{}", {"delta__constraints__c": "x > 1"}, "checkConstraints"),
+    ],
+)
+def test_rules_that_would_not_be_kept_refuse_the_write(schema, properties, feature):
+    with pytest.raises(UnsupportedFeatureError, match=feature):
+        check_writable(Protocol(1, 6), metadata(schema, **properties), **PLACE)
+
+
+def test_legacy_writer_versions_without_active_rules_are_writable():
+    check_writable(Protocol(1, 6), metadata(), **PLACE)
+
+
+def test_row_tracking_is_refused_even_when_not_enabled():
+    with pytest.raises(UnsupportedFeatureError, match="rowTracking"):
+        check_writable(Protocol(1, 7, None, frozenset({"rowTracking"})), metadata(), **PLACE)
+
+
+def test_other_data_formats_are_refused():
+    with pytest.raises(UnsupportedFeatureError, match="orc"):
+        check_readable(Protocol(1, 2), Metadata("id", "{}", format_provider="orc"), **PLACE)
+
+
+def test_new_table_lists_exactly_what_it_needs():
+    protocol = protocol_for(frozenset({"timestampNtz"}), {"delta.enableDeletionVectors": "true"})
+    assert protocol == features("deletionVectors", "timestampNtz")
+    assert protocol_for(frozenset(), {"delta.enableDeletionVectors": "false"}) == Protocol(1, 2)
+    assert protocol_for(frozenset(), {"delta.enableChangeDataFeed": "true"}) == Protocol(
+        1, 7, None, frozenset({"changeDataFeed"})
+    )
