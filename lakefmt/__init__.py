@@ -1,3 +1,119 @@
-"""lakefmt: ACID tables over Parquet on any fsspec store, in the open Delta format."""
+"""lakefmt: ACID tables over Parquet on any fsspec store, in the open Delta format.
+
+    import lakefmt
+
+    t = lakefmt.create("path/to/trips", schema, partition_by=["day"])
+    t.append(rows)
+    t.scan(columns=["id"], where="fare > 10").to_arrow()
+
+``docs/tour.md`` walks through the code; every name below is public.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lakefmt.errors import CommitConflictError as CommitConflictError
+    from lakefmt.errors import ConstraintViolationError as ConstraintViolationError
+    from lakefmt.errors import CorruptTableError as CorruptTableError
+    from lakefmt.errors import InvalidInputError as InvalidInputError
+    from lakefmt.errors import LakefmtError as LakefmtError
+    from lakefmt.errors import ObjectNotFoundError as ObjectNotFoundError
+    from lakefmt.errors import SchemaMismatchError as SchemaMismatchError
+    from lakefmt.errors import StoreError as StoreError
+    from lakefmt.errors import TableExistsError as TableExistsError
+    from lakefmt.errors import TableNotFoundError as TableNotFoundError
+    from lakefmt.errors import UnsupportedFeatureError as UnsupportedFeatureError
+    from lakefmt.errors import VersionNotFoundError as VersionNotFoundError
+    from lakefmt.expressions import Expression as Expression
+    from lakefmt.expressions import col as col
+    from lakefmt.expressions import lit as lit
+    from lakefmt.log.history import History as History
+    from lakefmt.scan import Scan as Scan
+    from lakefmt.schema import Field as Field
+    from lakefmt.schema import Schema as Schema
+    from lakefmt.snapshot import Snapshot as Snapshot
+    from lakefmt.table import Table as Table
+    from lakefmt.table import create as create
+    from lakefmt.table import is_table as is_table
+    from lakefmt.table import open_table as open  # noqa: A004 - lakefmt.open is the public name
+    from lakefmt.table import write as write
+    from lakefmt.txn.result import WriteResult as WriteResult
+
+# Where each public name lives; a name is loaded when it is first asked for, so that importing lakefmt costs little.
+_HOMES = {
+    "CommitConflictError": "lakefmt.errors",
+    "ConstraintViolationError": "lakefmt.errors",
+    "CorruptTableError": "lakefmt.errors",
+    "Expression": "lakefmt.expressions",
+    "Field": "lakefmt.schema",
+    "History": "lakefmt.log.history",
+    "InvalidInputError": "lakefmt.errors",
+    "LakefmtError": "lakefmt.errors",
+    "ObjectNotFoundError": "lakefmt.errors",
+    "Scan": "lakefmt.scan",
+    "Schema": "lakefmt.schema",
+    "SchemaMismatchError": "lakefmt.errors",
+    "Snapshot": "lakefmt.snapshot",
+    "StoreError": "lakefmt.errors",
+    "Table": "lakefmt.table",
+    "TableExistsError": "lakefmt.errors",
+    "TableNotFoundError": "lakefmt.errors",
+    "UnsupportedFeatureError": "lakefmt.errors",
+    "VersionNotFoundError": "lakefmt.errors",
+    "WriteResult": "lakefmt.txn.result",
+    "col": "lakefmt.expressions",
+    "create": "lakefmt.table",
+    "is_table": "lakefmt.table",
+    "lit": "lakefmt.expressions",
+    "open": "lakefmt.table",
+    "write": "lakefmt.table",
+}
+
+__all__ = [
+    "CommitConflictError",
+    "ConstraintViolationError",
+    "CorruptTableError",
+    "Expression",
+    "Field",
+    "History",
+    "InvalidInputError",
+    "LakefmtError",
+    "ObjectNotFoundError",
+    "Scan",
+    "Schema",
+    "SchemaMismatchError",
+    "Snapshot",
+    "StoreError",
+    "Table",
+    "TableExistsError",
+    "TableNotFoundError",
+    "UnsupportedFeatureError",
+    "VersionNotFoundError",
+    "WriteResult",
+    "col",
+    "create",
+    "is_table",
+    "lit",
+    "open",
+    "write",
+]
+
+logging.getLogger("lakefmt").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lakefmt' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), "open_table" if name == "open" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

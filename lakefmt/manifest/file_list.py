@@ -1,0 +1,187 @@
+"""The live data files of a version as one Arrow table: columns, never objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lakefmt.log.actions import RemoveFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lakefmt.log.actions import AddFile
+
+__all__ = ["DELETION_VECTOR_TYPE", "FileList", "file_list_schema"]
+
+DELETION_VECTOR_TYPE = pa.struct(
+    [
+        pa.field("storage_type", pa.string()),
+        pa.field("path_or_inline", pa.string()),
+        pa.field("offset", pa.int32()),
+        pa.field("size_bytes", pa.int32()),
+        pa.field("cardinality", pa.int64()),
+    ]
+)
+
+
+def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
+    """Return the schema of a ``FileList`` table.
+
+    A row is a live logical file: ``path`` as in the log (percent-encoded), ``size_bytes``, ``modified_ms``,
+    ``partition_values`` (one string per partition column, in the protocol's serialisation, null for NULL), ``stats``
+    (the JSON text of "Per-file Statistics", null where the writer gave none), ``tags``, ``deletion_vector``.
+    """
+    return pa.schema(
+        [
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("size_bytes", pa.int64(), nullable=False),
+            pa.field("modified_ms", pa.int64(), nullable=False),
+            pa.field(
+                "partition_values", pa.struct([pa.field(name, pa.string()) for name in partition_columns])
+            ),
+            pa.field("stats", pa.string()),
+            pa.field("tags", pa.map_(pa.string(), pa.string())),
+            pa.field("deletion_vector", DELETION_VECTOR_TYPE),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FileList:
+    """Live files of a version, one row each; see ``file_list_schema`` for the columns.
+
+    Immutable: every method returns a new list that shares the columns.
+    """
+
+    table: pa.Table
+
+    @classmethod
+    def empty(cls, partition_columns: Sequence[str]) -> FileList:
+        """Return a list without files."""
+        return cls(file_list_schema(partition_columns).empty_table())
+
+    @classmethod
+    def from_adds(cls, adds: Sequence[AddFile], partition_columns: Sequence[str]) -> FileList:
+        """Return the files of a few commits as columns."""
+        schema = file_list_schema(partition_columns)
+        vectors = [
+            None
+            if (v := add.deletion_vector) is None
+            else (v.storage_type, v.path_or_inline, v.offset, v.size_bytes, v.cardinality)
+            for add in adds
+        ]
+        names = DELETION_VECTOR_TYPE.names
+        columns = [
+            pa.array([add.path for add in adds], pa.string()),
+            pa.array([add.size_bytes for add in adds], pa.int64()),
+            pa.array([add.modified_ms for add in adds], pa.int64()),
+            partition_struct(
+                [
+                    pa.array([a.partition_values.get(name) for a in adds], pa.string())
+                    for name in partition_columns
+                ],
+                partition_columns,
+                len(adds),
+            ),
+            pa.array([add.stats for add in adds], pa.string()),
+            pa.array(
+                [None if a.tags is None else list(a.tags.items()) for a in adds], schema.field("tags").type
+            ),
+            pa.array(
+                [None if v is None else dict(zip(names, v, strict=True)) for v in vectors],
+                DELETION_VECTOR_TYPE,
+            )
+            if any(vectors)
+            else pa.nulls(len(adds), DELETION_VECTOR_TYPE),
+        ]
+        return cls(pa.Table.from_arrays(columns, schema=schema))
+
+    @property
+    def num_files(self) -> int:
+        """How many data files."""
+        return self.table.num_rows
+
+    @property
+    def size_bytes(self) -> int:
+        """Their sizes added up."""
+        import pyarrow.compute as pc
+
+        return int(pc.sum(self.table["size_bytes"]).as_py() or 0)
+
+    @property
+    def has_deletion_vectors(self) -> bool:
+        """Whether any file has rows deleted by a vector."""
+        return self.table["deletion_vector"].null_count < self.num_files
+
+    def filter(self, mask: pa.BooleanArray | pa.ChunkedArray) -> FileList:
+        """Keep the files where ``mask`` (one entry a file) is true."""
+        return FileList(self.table.filter(mask))
+
+    def concat(self, other: FileList) -> FileList:
+        """Return these files and ``other``'s; no bytes are copied."""
+        return FileList(pa.concat_tables([self.table, other.table]))
+
+    def without(self, keys: Iterable[tuple[str, str | None]]) -> FileList:
+        """Drop the logical files with these (path, deletion vector id) keys; vectorised over the list."""
+        import pyarrow.compute as pc
+
+        plain, with_vector = [], []
+        for path, vector_id in keys:
+            if vector_id is None:
+                plain.append(path)
+            else:
+                with_vector.append(f"{path}\0{vector_id}")
+        if not plain and not with_vector:
+            return self
+        drop = pc.is_in(self.table["path"], value_set=pa.array(plain, pa.string()))
+        if self.has_deletion_vectors:
+            vectors = self.table["deletion_vector"]
+            has_vector = pc.is_valid(vectors)
+            drop = pc.and_(drop, pc.invert(has_vector))
+            ids = pc.binary_join_element_wise(self.table["path"], vector_ids(vectors), "\0")
+            drop = pc.or_(drop, pc.is_in(ids, value_set=pa.array(with_vector, pa.string())))
+        return self.filter(pc.invert(drop))
+
+    def to_removes(self, deleted_ms: int, *, data_change: bool = True) -> list[RemoveFile]:
+        """Return ``remove`` actions for these files; for the files of one commit, not for a whole large table."""
+        from lakefmt.log.actions import DeletionVectorDescriptor
+
+        rows = self.table.select(["path", "size_bytes", "partition_values", "deletion_vector"]).to_pylist()
+        return [
+            RemoveFile(
+                path=row["path"],
+                deleted_ms=deleted_ms,
+                data_change=data_change,
+                partition_values=row["partition_values"] or {},
+                size_bytes=row["size_bytes"],
+                deletion_vector=DeletionVectorDescriptor(**row["deletion_vector"])
+                if row["deletion_vector"]
+                else None,
+            )
+            for row in rows
+        ]
+
+
+def partition_struct(
+    columns: Sequence[pa.Array | pa.ChunkedArray], names: Sequence[str], length: int
+) -> pa.StructArray:
+    """Return string columns as the ``partition_values`` struct; a table without partition columns has empty ones."""
+    fields = [pa.field(name, pa.string()) for name in names]
+    if not fields:
+        return pa.nulls(length, pa.struct([]))
+    flat = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
+    return pa.StructArray.from_arrays(flat, fields=fields)
+
+
+def vector_ids(vectors: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return ``deletionVector.uniqueId`` of each descriptor ("Derived Fields"), null where there is none."""
+    import pyarrow.compute as pc
+
+    base = pc.binary_join_element_wise(
+        pc.struct_field(vectors, "storage_type"), pc.struct_field(vectors, "path_or_inline"), ""
+    )
+    offset = pc.cast(pc.struct_field(vectors, "offset"), pa.string())
+    return pc.coalesce(pc.binary_join_element_wise(base, offset, "@"), base)

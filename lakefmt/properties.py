@@ -1,0 +1,197 @@
+"""Table properties, typed: the standard ``delta.*`` names, with units and defaults.
+
+A table stores properties as strings ("Change Metadata", ``configuration``). ``TableProperties.parse`` reads those this
+library acts on; ``check_new_properties`` is the gate for what users set, so that a misspelt name is an error at once
+and not a setting that silently does nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_PROPERTIES", "FIELD_IDS_PROPERTY", "TableProperties", "check_new_properties"]
+
+FIELD_IDS_PROPERTY: Final = "lakefmt.fieldIds"
+
+# What a new table gets unless its creator says otherwise.
+DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {
+    "delta.enableDeletionVectors": "true",
+    "delta.checkpoint.writeStatsAsStruct": "true",
+}
+
+_MILLISECONDS: Final = {
+    "millisecond": 1,
+    "second": 1_000,
+    "minute": 60_000,
+    "hour": 3_600_000,
+    "day": 86_400_000,
+    "week": 604_800_000,
+}
+_INTERVAL_PART = re.compile(r"(-?\d+)\s+([a-z]+?)s?(?=\s|$)")
+_SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?\Z")
+_SIZE_SHIFT: Final = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def parse_interval_ms(value: Any) -> int:
+    """Return a calendar-free interval such as ``interval 1 week 2 days`` in milliseconds."""
+    if isinstance(value, int):
+        return value
+    text = str(value).strip().lower().removeprefix("interval").strip()
+    parts = _INTERVAL_PART.findall(text)
+    if (
+        not parts
+        or _INTERVAL_PART.sub("", text).strip()
+        or any(unit not in _MILLISECONDS for _, unit in parts)
+    ):
+        raise ValueError(f"{value!r} is not an interval; write it as 'interval 30 days'")
+    return sum(int(count) * _MILLISECONDS[unit] for count, unit in parts)
+
+
+def parse_size_bytes(value: Any) -> int:
+    """Return a size such as ``128mb`` or ``134217728`` in bytes."""
+    match = _SIZE.match(str(value).strip().lower())
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"{value!r} is not a size; write it as '128mb' or as a number of bytes")
+    return int(match[1]) << _SIZE_SHIFT[match[2]]
+
+
+def _parse_bool(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither 'true' nor 'false'")
+    return text == "true"
+
+
+def _parse_stats_columns(value: Any) -> tuple[str, ...] | None:
+    if value is None or isinstance(value, tuple):
+        return value
+    return tuple(name.strip() for name in str(value).split(",") if name.strip())
+
+
+Flag = Annotated[bool, BeforeValidator(_parse_bool)]
+IntervalMs = Annotated[int, BeforeValidator(parse_interval_ms)]
+SizeBytes = Annotated[int, BeforeValidator(parse_size_bytes)]
+ColumnNames = Annotated[tuple[str, ...] | None, BeforeValidator(_parse_stats_columns)]
+
+
+class TableProperties(BaseModel):
+    """The properties this library acts on; every other one is kept in the table and left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    append_only: Flag = Field(default=False, alias="delta.appendOnly")
+    enable_deletion_vectors: Flag = Field(default=False, alias="delta.enableDeletionVectors")
+    enable_change_data_feed: Flag = Field(default=False, alias="delta.enableChangeDataFeed")
+    enable_in_commit_timestamps: Flag = Field(default=False, alias="delta.enableInCommitTimestamps")
+    column_mapping_mode: str = Field(default="none", alias="delta.columnMapping.mode")
+    data_skipping_num_indexed_cols: int = Field(default=32, ge=-1, alias="delta.dataSkippingNumIndexedCols")
+    data_skipping_stats_columns: ColumnNames = Field(default=None, alias="delta.dataSkippingStatsColumns")
+    target_file_size_bytes: SizeBytes = Field(default=128 << 20, alias="delta.targetFileSize")
+    compression: str = Field(default="zstd", alias="delta.parquet.compression.codec")
+    write_partition_columns: Flag = Field(default=True, alias="delta.writePartitionColumnsToParquet")
+    log_retention_ms: IntervalMs = Field(default=30 * 86_400_000, alias="delta.logRetentionDuration")
+    deleted_file_retention_ms: IntervalMs = Field(
+        default=7 * 86_400_000, alias="delta.deletedFileRetentionDuration"
+    )
+    checkpoint_interval: int = Field(default=10, gt=0, alias="delta.checkpointInterval")
+
+    @classmethod
+    def parse(cls, configuration: Mapping[str, str], *, table: str | None = None) -> TableProperties:
+        """Read a table's properties. Raises InvalidInputError naming the property that has no sensible value."""
+        try:
+            return cls.model_validate(dict(configuration))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            reason = str(first["msg"]).removeprefix("Value error, ")
+            raise InvalidInputError(f"Table property {name}: {reason}", table=table) from error
+
+
+_COMPRESSIONS: Final = frozenset({"uncompressed", "none", "snappy", "gzip", "lz4_raw", "zstd"})
+# Names other engines act on; setting them here is fine, this library keeps them.
+_KNOWN_TO_OTHERS: Final = frozenset(
+    {
+        "delta.autoOptimize.autoCompact",
+        "delta.autoOptimize.optimizeWrite",
+        "delta.checkpoint.writeStatsAsJson",
+        "delta.checkpoint.writeStatsAsStruct",
+        "delta.checkpointPolicy",
+        "delta.checkpointRetentionDuration",
+        "delta.compatibility.symlinkFormatManifest.enabled",
+        "delta.enableExpiredLogCleanup",
+        "delta.isolationLevel",
+        "delta.parquet.format.version",
+        "delta.randomizeFilePrefixes",
+        "delta.sampleRetentionDuration",
+        "delta.setTransactionRetentionDuration",
+        "delta.tuneFileSizesForRewrites",
+    }
+)
+# Properties whose meaning this release cannot honour yet: setting them would make a promise nobody keeps.
+_NOT_YET: Final = {
+    "delta.columnMapping.mode": "none",
+    "delta.enableInCommitTimestamps": "false",
+    "delta.enableRowTracking": "false",
+    "delta.enableTypeWidening": "false",
+    "delta.enableIcebergCompatV1": "false",
+    "delta.enableIcebergCompatV2": "false",
+    "delta.checkpointPolicy": "classic",
+    "delta.isolationLevel": "writeserializable",
+    "delta.parquet.format.version": "1.0.0",
+    "delta.randomizeFilePrefixes": "false",
+}
+
+
+def check_new_properties(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Check the properties a user sets and return them as the table stores them: strings.
+
+    Raises:
+        InvalidInputError: an unknown ``delta.`` or ``lakefmt.`` name (the closest one is named), or a bad value.
+        UnsupportedFeatureError: a property this release cannot honour.
+    """
+    stored = {name: _as_property_text(name, value) for name, value in properties.items()}
+    acted_on = {field.alias for field in TableProperties.model_fields.values() if field.alias}
+    known = acted_on | _KNOWN_TO_OTHERS | _NOT_YET.keys()
+    for name, value in stored.items():
+        if name == FIELD_IDS_PROPERTY:
+            raise InvalidInputError(f"Table property {name} is kept by lakefmt itself", hint="Leave it out")
+        if name.startswith("delta.constraints."):
+            raise UnsupportedFeatureError(
+                f"This release cannot enforce the constraint {name}", hint="Leave it out"
+            )
+        if name.startswith(("delta.", "lakefmt.")) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise InvalidInputError(
+                f"There is no table property {name}",
+                hint=f"Did you mean {close[0]}?" if close else "Names of your own need another prefix",
+            )
+        if name in _NOT_YET and value.lower() != _NOT_YET[name]:
+            raise UnsupportedFeatureError(f"This release cannot honour {name} = {value}", hint="Leave it out")
+    parsed = TableProperties.parse(stored)
+    if parsed.compression.lower() not in _COMPRESSIONS:
+        raise InvalidInputError(
+            f"Table property delta.parquet.compression.codec: {parsed.compression!r} is not a codec",
+            hint=f"Choose one of {', '.join(sorted(_COMPRESSIONS))}",
+        )
+    return stored
+
+
+def _as_property_text(name: str, value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str() | int():
+            return str(value)
+        case _:
+            raise InvalidInputError(
+                f"Table property {name} must be text, a number or a boolean, not {type(value).__name__}"
+            )

@@ -1,0 +1,152 @@
+"""Snapshot: one version of a table, immutable."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lakefmt.errors import CorruptTableError
+from lakefmt.log.features import check_readable
+from lakefmt.manifest.checkpoint import read_checkpoint_files
+from lakefmt.manifest.file_list import FileList
+from lakefmt.schema import FieldIds, assign_field_ids, parse_schema
+from lakefmt.snapshot.replay import replay_files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lakefmt.log import Commit, DomainMetadata, LogSegment, Metadata, Protocol, TransactionId
+    from lakefmt.properties import TableProperties
+    from lakefmt.schema import Schema
+    from lakefmt.snapshot.replay import TableState
+    from lakefmt.store import Store
+
+__all__ = ["Snapshot"]
+
+# Past this many unreconciled commits the list in hand is brought up to date, so that a handle that only appends
+# neither pays for a new list at every commit nor holds commits without end.
+_FOLD_AFTER_COMMITS = 256
+
+
+class Snapshot:
+    """One version of a table.
+
+    Cheap to make and to advance: schema and properties are parsed when asked for, and the file list is replayed on
+    the first use, from the checkpoint's columns or from the list of an older snapshot. Safe to share among threads.
+
+    Attributes:
+        version: the version.
+        timestamp_ms: when its last commit was written, milliseconds since the epoch (the file's own time).
+        protocol: what it takes to read and write the table.
+        metadata: name, schema text, partition columns, properties.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        state: TableState,
+        *,
+        version: int,
+        timestamp_ms: int,
+        segment: LogSegment | None,
+        base: FileList | None,
+        commits: tuple[Commit, ...],
+    ) -> None:
+        if state.protocol is None or state.metadata is None:
+            missing = "protocol" if state.protocol is None else "metaData"
+            raise CorruptTableError(
+                f"The log holds no {missing} action up to this version",
+                table=store.uri,
+                version=version,
+                hint="Restore the first commit from a backup",
+            )
+        self.version = version
+        self.timestamp_ms = timestamp_ms
+        self.protocol: Protocol = state.protocol
+        self.metadata: Metadata = state.metadata
+        self.state = state
+        self._store = store
+        self._segment = segment
+        # What the file list follows from, until it has been replayed. Threads that ask at once may replay twice, to
+        # the same list: no lock, so a snapshot pickles and survives a fork.
+        self._source: tuple[FileList | None, tuple[Commit, ...]] | None = (base, commits)
+        self._files: FileList | None = None
+        check_readable(self.protocol, self.metadata, table=store.uri, version=version)
+
+    @property
+    def table_uri(self) -> str:
+        """The table's location."""
+        return self._store.uri
+
+    @property
+    def partition_columns(self) -> tuple[str, ...]:
+        """Names of the columns that the table's files are divided by."""
+        return self.metadata.partition_columns
+
+    @property
+    def transactions(self) -> Mapping[str, TransactionId]:
+        """The latest transaction id of each application."""
+        return self.state.transactions
+
+    @property
+    def domains(self) -> Mapping[str, DomainMetadata]:
+        """The metadata domains in force."""
+        return self.state.domains
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The table's schema."""
+        try:
+            return parse_schema(self.metadata.schema_string)
+        except CorruptTableError as error:
+            raise CorruptTableError(
+                error.message, table=self.table_uri, version=self.version, hint=error.hint
+            ) from error
+
+    @cached_property
+    def properties(self) -> TableProperties:
+        """The properties that this library acts on, typed."""
+        from lakefmt.properties import TableProperties
+
+        return TableProperties.parse(self.metadata.configuration, table=self.table_uri)
+
+    @cached_property
+    def field_ids(self) -> FieldIds:
+        """The Parquet field id of every column: those the table keeps, and new ones for columns without."""
+        from lakefmt.properties import FIELD_IDS_PROPERTY
+
+        kept = self.metadata.configuration.get(FIELD_IDS_PROPERTY)
+        return assign_field_ids(self.schema, FieldIds.parse(kept) if kept else None)
+
+    @property
+    def files(self) -> FileList:
+        """The live data files, replayed on first use."""
+        source = self._source
+        if source is not None:
+            self._files = self._replay(*source)
+            self._source = None
+        assert self._files is not None  # noqa: S101 - set before the source is let go
+        return self._files
+
+    def advance(
+        self, commits: tuple[Commit, ...], state: TableState, version: int, timestamp_ms: int
+    ) -> Snapshot:
+        """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
+        base, pending = self._source or (self._files, ())
+        if len(pending) > _FOLD_AFTER_COMMITS:
+            base, pending = self.files, ()
+        return Snapshot(
+            self._store,
+            state,
+            version=version,
+            timestamp_ms=timestamp_ms,
+            segment=self._segment,
+            base=base,
+            commits=pending + commits,
+        )
+
+    def _replay(self, base: FileList | None, commits: tuple[Commit, ...]) -> FileList:
+        columns = self.partition_columns
+        if base is None and self._segment is not None and self._segment.checkpoint:
+            base = read_checkpoint_files(self._store, self._segment.checkpoint, columns)
+        return replay_files(base or FileList.empty(columns), commits, columns)

@@ -1,0 +1,452 @@
+"""Table: the user's handle on a table. It stands at a version and delegates; the work is done in the packages below."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Literal
+
+from lakefmt.display import format_table, format_table_html
+from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
+from lakefmt.log import load_history
+from lakefmt.log.segment import is_table as log_is_table
+from lakefmt.log.timestamps import load_commit_times, parse_timestamp, resolve_timestamp
+from lakefmt.scan import Scan
+from lakefmt.snapshot import advance_snapshot, load_snapshot
+from lakefmt.store import open_store
+from lakefmt.txn.commit import check_can_commit
+from lakefmt.txn.environment import SYSTEM
+from lakefmt.txn.operations.append import append as append_rows
+from lakefmt.txn.operations.create import create as create_table
+from lakefmt.txn.operations.create import plan_create
+from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
+from lakefmt.txn.operations.write_new import write_new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import duckdb
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from lakefmt.expressions import Expression, Predicate
+    from lakefmt.log import History
+    from lakefmt.schema import Schema
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+    from lakefmt.txn.result import WriteResult
+
+__all__ = ["Table", "create", "is_table", "open_table", "write"]
+
+Location = "str | os.PathLike[str]"
+WriteMode = Literal["append", "overwrite", "error", "ignore"]
+
+
+def create(
+    uri: str | os.PathLike[str],
+    schema: Any,
+    *,
+    partition_by: str | Sequence[str] = (),
+    properties: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Table:
+    """Create an empty table and return its handle.
+
+    Args:
+        uri: a local path or any fsspec URI (``s3://bucket/trips``).
+        schema: a pyarrow schema, a ``lakefmt.Schema``, anything that exports an Arrow schema, or a mapping of column
+            names to Arrow types or Delta type names.
+        partition_by: columns to divide the files by.
+        properties: table properties (``{"delta.appendOnly": True}``); the rest have the defaults of a new table.
+        name: a name for people.
+        description: a sentence for people.
+        storage_options: what the store needs to know: credentials, endpoints.
+
+    Raises:
+        TableExistsError: there is a table already.
+        InvalidInputError: schema, partition columns or properties make no table.
+        StoreError: storage refused.
+    """
+    store = open_store(uri, storage_options)
+    plan = plan_create(
+        schema,
+        SYSTEM,
+        partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
+        properties=properties,
+        name=name,
+        description=description,
+        table=store.uri,
+    )
+    create_table(store, plan, SYSTEM)
+    return Table(store, load_snapshot(store))
+
+
+def open_table(
+    uri: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    timestamp: str | datetime | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Table:
+    """Open a table; exported as ``lakefmt.open``.
+
+    Args:
+        uri: where it is.
+        version: a version to stand at, read-only; None for the newest.
+        timestamp: a moment to stand at, read-only: ISO 8601 text (UTC where it names no zone) or a datetime.
+        storage_options: what the store needs to know: credentials, endpoints.
+
+    Raises:
+        TableNotFoundError: there is no table.
+        VersionNotFoundError: it never had that version, or no longer has it.
+        UnsupportedFeatureError: it asks readers for something this release does not have.
+        CorruptTableError: its log contradicts itself.
+    """
+    store = open_store(uri, storage_options)
+    return _open_at(store, version, timestamp)
+
+
+def write(
+    uri: str | os.PathLike[str],
+    data: Any,
+    *,
+    mode: WriteMode = "error",
+    partition_by: str | Sequence[str] = (),
+    properties: Mapping[str, Any] | None = None,
+    truncate_ns: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Table:
+    """Write ``data`` to a table, creating it from the data's schema if it is not there.
+
+    Args:
+        uri: where the table is, or will be.
+        data: all that ``Table.append`` takes.
+        mode: what to do with a table that is there: ``append``, ``overwrite`` all its rows, raise an ``error``, or
+            ``ignore`` the data.
+        partition_by: for a new table.
+        properties: for a new table.
+        truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
+        storage_options: what the store needs to know: credentials, endpoints.
+
+    Raises:
+        TableExistsError: mode is ``error`` and there is a table.
+        InvalidInputError: the data does not fit; nothing was written.
+    """
+    if mode not in ("append", "overwrite", "error", "ignore"):
+        raise InvalidInputError(
+            f"There is no write mode {mode!r}", hint="Choose 'append', 'overwrite', 'error' or 'ignore'"
+        )
+    store = open_store(uri, storage_options)
+    try:
+        table = _open_at(store, None, None)
+    except TableNotFoundError:
+        return _write_new(store, data, mode, partition_by, properties, truncate_ns=truncate_ns)
+    return _write_existing(table, data, mode, truncate_ns=truncate_ns)
+
+
+def is_table(uri: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> bool:
+    """Tell whether there is a table at ``uri``."""
+    return log_is_table(open_store(uri, storage_options))
+
+
+class Table:
+    """A handle on a table, standing at one version.
+
+    Own writes advance it; what others commit is seen after ``refresh()``, never in the middle of a scan. A handle
+    opened at a version or a time is read-only. Threads may share one; it pickles, without secrets.
+    """
+
+    def __init__(self, store: Store, snapshot: Snapshot, *, read_only: bool = False) -> None:
+        self._store = store
+        self._snapshot = snapshot
+        self._read_only = read_only
+        self._writing = threading.Lock()
+        _handles.add(self)
+
+    # --- where it stands -------------------------------------------------------------------------------------
+
+    @property
+    def uri(self) -> str:
+        """The table's location, without secrets."""
+        return self._store.uri
+
+    @property
+    def version(self) -> int:
+        """The version this handle stands at."""
+        return self._snapshot.version
+
+    @property
+    def schema(self) -> Schema:
+        """The columns and their types."""
+        return self._snapshot.schema
+
+    @property
+    def partition_columns(self) -> tuple[str, ...]:
+        """Names of the columns that the files are divided by."""
+        return self._snapshot.partition_columns
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The table properties, as stored."""
+        return dict(self._snapshot.metadata.configuration)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The version as a value: protocol, metadata, file list."""
+        return self._snapshot
+
+    def at(self, *, version: int | None = None, timestamp: str | datetime | None = None) -> Table:
+        """Return a read-only handle at another version or moment. Raises VersionNotFoundError."""
+        if (version is None) == (timestamp is None):
+            raise InvalidInputError("at() takes a version or a timestamp, one of them", table=self.uri)
+        return _open_at(self._store, version, timestamp)
+
+    def refresh(self) -> Table:
+        """Advance to the newest version, reading only the commits that came since; return the handle itself."""
+        if not self._read_only:
+            with self._writing:
+                self._snapshot = advance_snapshot(self._store, self._snapshot)
+        return self
+
+    def history(self, limit: int | None = None) -> History:
+        """Return the commits up to this handle's version, newest first, from their provenance alone."""
+        return load_history(self._store, limit, up_to=self.version)
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def scan(
+        self,
+        columns: Sequence[str] | None = None,
+        where: str | Expression | None = None,
+        *,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        limit: int | None = None,
+    ) -> Scan:
+        """Describe a read; nothing is read until the result is asked for. No row order is promised.
+
+        Args:
+            columns: names, in the order wanted; None for all.
+            where: one SQL expression in DuckDB's dialect (``"fare > 10 AND city = 'Bern'"``) or an expression made
+                with ``lakefmt.col``; rows for which it is true are kept.
+            params: values for ``?`` (a sequence) or ``$name`` (a mapping) in ``where``.
+            limit: at most so many rows, any of them.
+
+        Raises:
+            InvalidInputError: an unknown column, or a predicate that is not a boolean over this schema.
+        """
+        return Scan(self._store, self._snapshot, columns=columns, where=where, params=params, limit=limit)
+
+    def count(self, where: str | Expression | None = None, *, params: Any = None) -> int:
+        """Return the number of rows; from metadata alone where there is no ``where`` and every file has a count."""
+        return self.scan([], where, params=params).count()
+
+    def head(self, n: int = 5) -> pa.Table:
+        """Return some ``n`` rows, opening as few files as hold them."""
+        return self.scan(limit=n).to_arrow()
+
+    def files(self) -> pa.Table:
+        """Return the live data files, one a row.
+
+        Columns: ``path`` (below the table, decoded), ``size_bytes``, ``num_rows`` (null where the log has no
+        count), ``modified``, ``partition_values`` (a struct, typed as the columns are).
+        """
+        return self.scan().files()
+
+    def to_arrow(self) -> pa.Table:
+        """Return all rows as an Arrow table."""
+        return self.scan().to_arrow()
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield all rows in record batches, in bounded memory."""
+        return self.scan().to_batches()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return all rows as a pandas data frame."""
+        return self.scan().to_pandas()
+
+    def to_polars(self) -> pl.LazyFrame:
+        """Return a polars lazy frame: its columns, filters and limits are pushed down into the scan."""
+        return self.scan().to_polars()
+
+    def to_duckdb(self, con: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelation:
+        """Register this version as view ``name`` of a DuckDB connection, and return it."""
+        return self.scan().to_duckdb(con, name)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Stream all rows to any Arrow consumer."""
+        return self.scan().__arrow_c_stream__(requested_schema)
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    def append(self, data: Any, *, truncate_ns: bool = False) -> WriteResult:
+        """Add rows as one commit; never conflicts with other writers.
+
+        Args:
+            data: pyarrow, pandas, polars, a DuckDB relation, anything with an Arrow stream, an iterator of batches
+                (may be larger than memory), or paths of Parquet files. Columns are matched by name; a value that
+                does not fit its column exactly is an error that names column, row and value.
+            truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
+
+        Raises:
+            SchemaMismatchError, ConstraintViolationError: a row does not fit; nothing was committed.
+        """
+        self._check_writable("append")
+        base = self._snapshot
+        after, result = append_rows(self._store, base, data, SYSTEM, truncate_ns=truncate_ns)
+        self._move_to(after)
+        return result
+
+    def overwrite(
+        self,
+        data: Any,
+        where: str | Expression | None = None,
+        *,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        dynamic_partitions: bool = False,
+        truncate_ns: bool = False,
+    ) -> WriteResult:
+        """Replace rows by ``data`` in one commit: all of them, those of ``where``, or whole partitions.
+
+        Args:
+            data: all that ``append`` takes.
+            where: which rows go: a predicate on partition columns; the new rows must match it too.
+            params: values for placeholders in ``where``.
+            dynamic_partitions: replace exactly the partitions that occur in ``data``.
+            truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
+
+        Raises:
+            InvalidInputError: the predicate looks at other columns, or a row does not fit.
+            ConstraintViolationError: a new row does not match ``where``.
+            CommitConflictError: another writer changed what is replaced here since this handle's version.
+        """
+        self._check_writable("overwrite")
+        base = self._snapshot
+        after, result = overwrite_rows(
+            self._store,
+            base,
+            data,
+            SYSTEM,
+            where=self._predicate(where, params),
+            dynamic_partitions=dynamic_partitions,
+            truncate_ns=truncate_ns,
+        )
+        self._move_to(after)
+        return result
+
+    # --- the handle itself -----------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return format_table(self)
+
+    def _repr_html_(self) -> str:
+        return format_table_html(self)
+
+    def __len__(self) -> int:
+        raise TypeError("A table has no len(); use t.count() for its rows or t.files() for its files")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table._restore, (self._store, self._snapshot, self._read_only)
+
+    @classmethod
+    def _restore(cls, store: Store, snapshot: Snapshot, read_only: bool) -> Table:  # noqa: FBT001 - called by pickle
+        return cls(store, snapshot, read_only=read_only)
+
+    def _predicate(self, where: Any, params: Any) -> Predicate | None:
+        from lakefmt.expressions import parse_predicate
+
+        return None if where is None else parse_predicate(where, self.schema, params, table=self.uri)
+
+    def _check_writable(self, verb: str) -> None:
+        if self._read_only:
+            raise InvalidInputError(
+                f"This handle stands at version {self.version}, read-only: it cannot {verb}",
+                table=self.uri,
+                version=self.version,
+                hint="Open the table without version or timestamp to write; "
+                "to go back to this version, overwrite with its rows (restore)",
+            )
+        check_can_commit(self._store)
+
+    def _move_to(self, snapshot: Snapshot) -> None:
+        # Two threads may append through one handle; it ends at the newest version either of them saw.
+        with self._writing:
+            if snapshot.version > self._snapshot.version:
+                self._snapshot = snapshot
+
+
+def _open_at(store: Store, version: int | None, timestamp: str | datetime | None) -> Table:
+    if version is not None and timestamp is not None:
+        raise InvalidInputError("Give a version or a timestamp, not both", table=store.uri)
+    if timestamp is not None:
+        newest = load_snapshot(store)
+        moment_ms = parse_timestamp(timestamp)
+        times = load_commit_times(store, in_commit=newest.properties.enable_in_commit_timestamps)
+        version = resolve_timestamp(times, moment_ms, table=store.uri)
+    elif version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
+        raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
+    return Table(store, load_snapshot(store, version), read_only=version is not None)
+
+
+def _write_new(
+    store: Store,
+    data: Any,
+    mode: WriteMode,
+    partition_by: str | Sequence[str],
+    properties: Mapping[str, Any] | None,
+    *,
+    truncate_ns: bool,
+) -> Table:
+    from lakefmt.schema.sources import open_source
+
+    source = open_source(data, timestamp_ns="truncate" if truncate_ns else "error")
+    plan = plan_create(
+        source.schema,
+        SYSTEM,
+        partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
+        properties=properties,
+        table=store.uri,
+    )
+    try:
+        after = write_new(
+            store, plan, source, SYSTEM, join_existing=mode == "append", truncate_ns=truncate_ns
+        )
+    except TableExistsError:
+        if mode != "ignore":
+            raise
+        return _open_at(store, None, None)
+    return Table(store, after)
+
+
+def _write_existing(table: Table, data: Any, mode: WriteMode, *, truncate_ns: bool) -> Table:
+    match mode:
+        case "append":
+            table.append(data, truncate_ns=truncate_ns)
+        case "overwrite":
+            table.overwrite(data, truncate_ns=truncate_ns)
+        case "error":
+            raise TableExistsError(
+                "There is a table here already",
+                table=table.uri,
+                hint="Choose mode='append' or mode='overwrite', or another place",
+            )
+        case "ignore":
+            pass
+    return table
+
+
+# A fork copies locks in the state another thread left them in; the child's handles get fresh ones.
+_handles: weakref.WeakSet[Table] = weakref.WeakSet()
+
+
+def _renew_locks(handles: Iterable[Table]) -> None:
+    for handle in handles:
+        handle._writing = threading.Lock()  # noqa: SLF001 - this module's own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _renew_locks(list(_handles)))

@@ -1,0 +1,9 @@
+"""Transactions: what a write wants to commit, whether it may, and the loop that publishes it."""
+
+from lakefmt.txn.changes import Changes
+from lakefmt.txn.commit import commit
+from lakefmt.txn.conflicts import Conflict, check_conflicts
+from lakefmt.txn.environment import SYSTEM, Environment
+from lakefmt.txn.result import WriteResult
+
+__all__ = ["SYSTEM", "Changes", "Conflict", "Environment", "WriteResult", "check_conflicts", "commit"]

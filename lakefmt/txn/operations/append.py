@@ -1,0 +1,116 @@
+"""Append: rows become data files, the data files one commit. It looks at nothing, so it never conflicts."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from lakefmt.engine import discard_files, write_files
+from lakefmt.errors import LakefmtError, StoreError
+from lakefmt.log.features import check_writable
+from lakefmt.schema.conform import conform_batches
+from lakefmt.txn.changes import Changes
+from lakefmt.txn.commit import check_can_commit, commit
+from lakefmt.txn.data_files import plan_write, to_add
+from lakefmt.txn.operations.parameters import partition_parameter
+from lakefmt.txn.result import WriteResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakefmt.engine import WrittenFile
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+    from lakefmt.txn.environment import Environment
+
+__all__ = ["append", "append_files", "commit_files", "notes_on", "stage_rows", "write_metrics"]
+
+_log = logging.getLogger("lakefmt")
+
+
+def append(
+    store: Store, snapshot: Snapshot, data: Any, environment: Environment, *, truncate_ns: bool = False
+) -> tuple[Snapshot, WriteResult]:
+    """Append ``data`` (all that ``conform_batches`` takes) and return the snapshot after it.
+
+    Raises:
+        SchemaMismatchError, ConstraintViolationError: a row does not fit; nothing was committed.
+        StoreError: storage failed.
+    """
+    files = stage_rows(store, snapshot, data, environment, truncate_ns=truncate_ns)
+    return append_files(store, snapshot, files, environment)
+
+
+def append_files(
+    store: Store, snapshot: Snapshot, files: Sequence[WrittenFile], environment: Environment
+) -> tuple[Snapshot, WriteResult]:
+    """Commit staged files as an append; no files, no commit."""
+    if not files:
+        return snapshot, WriteResult(snapshot.version, "append", committed=False)
+    now_ms = environment.now_ms()
+    changes = Changes(
+        operation="WRITE",
+        parameters={"mode": "Append", "partitionBy": partition_parameter(snapshot)},
+        metrics=write_metrics(files),
+        adds=tuple(to_add(file, snapshot, now_ms) for file in files),
+    )
+    after = commit_files(store, snapshot, changes, files, environment)
+    return after, WriteResult(
+        after.version,
+        "append",
+        num_rows=sum(file.num_rows for file in files),
+        num_files=len(files),
+        size_bytes=sum(file.size_bytes for file in files),
+        notes=notes_on(files, snapshot),
+    )
+
+
+def stage_rows(
+    store: Store, snapshot: Snapshot, data: Any, environment: Environment, *, truncate_ns: bool
+) -> list[WrittenFile]:
+    """Write ``data`` as data files that no commit names yet; none are left behind when it fails."""
+    check_can_commit(store)
+    check_writable(snapshot.protocol, snapshot.metadata, table=store.uri, version=snapshot.version)
+    try:
+        batches = conform_batches(data, snapshot.schema, timestamp_ns="truncate" if truncate_ns else "error")
+        return write_files(batches, plan_write(snapshot, environment), store)
+    except LakefmtError as error:
+        error.table = error.table or store.uri
+        raise
+
+
+def commit_files(
+    store: Store,
+    snapshot: Snapshot,
+    changes: Changes,
+    files: Sequence[WrittenFile],
+    environment: Environment,
+) -> Snapshot:
+    """Commit, and delete the staged files if it is certain that no version names them."""
+    try:
+        return commit(store, snapshot, changes, environment)
+    except StoreError:
+        raise  # the outcome may be unknown: a file that a version may name is never deleted
+    except LakefmtError:
+        discard_files(files, store)
+        raise
+
+
+def write_metrics(files: Sequence[WrittenFile]) -> dict[str, int]:
+    """Return the metrics every write reports, under the reference implementation's names."""
+    return {
+        "numFiles": len(files),
+        "numOutputRows": sum(file.num_rows for file in files),
+        "numOutputBytes": sum(file.size_bytes for file in files),
+    }
+
+
+def notes_on(files: Sequence[WrittenFile], snapshot: Snapshot) -> tuple[str, ...]:
+    """Return what the writer should know of the rows it gave."""
+    nulled = sum(file.empty_strings_nulled for file in files)
+    if not nulled:
+        return ()
+    names = ", ".join(snapshot.partition_columns)
+    note = f"{nulled:,} empty strings in partition columns ({names}) are NULL now, as the protocol says"
+    _log.warning("%s: %s", snapshot.table_uri, note)
+    return (note,)

@@ -1,0 +1,114 @@
+"""Create: the first version of a table, without data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakefmt.errors import InvalidInputError, SchemaMismatchError, TableExistsError
+from lakefmt.log import Metadata
+from lakefmt.log.features import protocol_for
+from lakefmt.log.segment import is_table
+from lakefmt.schema import (
+    FIELD_IDS_PROPERTY,
+    DecimalType,
+    PrimitiveType,
+    Schema,
+    assign_field_ids,
+    closest_names,
+    format_schema,
+)
+from lakefmt.schema.validation import check_new_schema, features_of
+from lakefmt.txn.changes import Changes
+from lakefmt.txn.commit import check_can_commit, commit_first_version
+from lakefmt.txn.operations.parameters import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lakefmt.store import Store
+    from lakefmt.txn.environment import Environment
+
+__all__ = ["create", "plan_create"]
+
+
+def create(store: Store, changes: Changes, environment: Environment) -> None:
+    """Publish version 0. Raises TableExistsError where a table is there already."""
+    check_can_commit(store)
+    if is_table(store) or not commit_first_version(store, changes, environment):
+        raise TableExistsError(
+            "There is a table here already",
+            table=store.uri,
+            hint="Open it with lakefmt.open, or write to it with lakefmt.write",
+        )
+
+
+def plan_create(
+    schema: Any,
+    environment: Environment,
+    *,
+    partition_by: Sequence[str] = (),
+    properties: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    table: str,
+) -> Changes:
+    """Check what is asked for and return the first commit (pure but for ids and the clock).
+
+    Raises:
+        InvalidInputError: schema, partition columns or properties make no table.
+        UnsupportedFeatureError: a type or property this release cannot honour.
+    """
+    from lakefmt.properties import DEFAULT_PROPERTIES, check_new_properties
+
+    fields = Schema.from_arrow(schema)
+    check_new_schema(fields)
+    partition_columns = _check_partition_columns(partition_by, fields, table)
+    configuration = {**DEFAULT_PROPERTIES, **check_new_properties(properties or {})}
+    configuration[FIELD_IDS_PROPERTY] = assign_field_ids(fields).encode()
+    metadata = Metadata(
+        id=environment.new_id(),
+        schema_string=format_schema(fields),
+        partition_columns=partition_columns,
+        configuration=configuration,
+        name=name,
+        description=description,
+        created_time_ms=environment.now_ms(),
+    )
+    shown = {k: v for k, v in configuration.items() if k != FIELD_IDS_PROPERTY}
+    return Changes(
+        operation="CREATE TABLE",
+        parameters={
+            "partitionBy": json_text(list(partition_columns)),
+            "properties": json_text(shown),
+            "isManaged": "false",
+        },
+        protocol=protocol_for(features_of(fields), configuration),
+        metadata=metadata,
+    )
+
+
+def _check_partition_columns(partition_by: Sequence[str], schema: Schema, table: str) -> tuple[str, ...]:
+    names = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
+    for column in names:
+        found = schema.find(column)
+        if found is None:
+            close = closest_names(column, schema.names)
+            raise InvalidInputError(
+                f"There is no column {column!r} to partition by",
+                table=table,
+                hint=f"Did you mean {close[0]!r}?" if close else f"The columns are {', '.join(schema.names)}",
+            )
+        if not isinstance(found.type, (PrimitiveType, DecimalType)) or found.type == PrimitiveType("variant"):
+            raise SchemaMismatchError(
+                f"Column {column!r} of type {found.type} cannot be partitioned by",
+                table=table,
+                hint="Choose a column of a plain type",
+            )
+    resolved = tuple(schema.field(column).name for column in names)
+    if len(set(resolved)) < len(resolved):
+        raise InvalidInputError(f"partition_by names a column twice: {', '.join(names)}", table=table)
+    if names and len(names) == len(schema):
+        raise InvalidInputError(
+            "A table cannot be partitioned by all of its columns", table=table, hint="Leave at least one out"
+        )
+    return resolved

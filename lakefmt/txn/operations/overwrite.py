@@ -1,0 +1,171 @@
+"""Overwrite: files that match go, new files come, in one commit.
+
+Three reaches: the whole table; the files whose partition values match a predicate (the new rows must match it too);
+or dynamically, the partitions that occur in the new rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.engine import discard_files
+from lakefmt.errors import ConstraintViolationError, InvalidInputError
+from lakefmt.expressions import ALL_ROWS
+from lakefmt.manifest.file_list import FileList
+from lakefmt.manifest.partition_values import parse_partition_values
+from lakefmt.scan.prune import covers, prune
+from lakefmt.schema import PrimitiveType
+from lakefmt.txn.changes import Changes
+from lakefmt.txn.data_files import to_add
+from lakefmt.txn.operations.append import commit_files, notes_on, stage_rows, write_metrics
+from lakefmt.txn.operations.parameters import json_text, partition_parameter
+from lakefmt.txn.result import WriteResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakefmt.expressions import Predicate
+    from lakefmt.log import AddFile
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+    from lakefmt.txn.environment import Environment
+
+__all__ = ["overwrite"]
+
+
+def overwrite(
+    store: Store,
+    snapshot: Snapshot,
+    data: Any,
+    environment: Environment,
+    *,
+    where: Predicate | None = None,
+    dynamic_partitions: bool = False,
+    truncate_ns: bool = False,
+) -> tuple[Snapshot, WriteResult]:
+    """Replace rows by ``data`` and return the snapshot after it.
+
+    Args:
+        store: the table's store.
+        snapshot: the version whose files are replaced.
+        data: the new rows, all that ``append`` takes; may have no rows.
+        environment: clock and ids.
+        where: which rows go, a predicate on partition columns alone; None for all.
+        dynamic_partitions: replace the partitions that occur in ``data``.
+        truncate_ns: cut nanoseconds off.
+
+    Raises:
+        InvalidInputError: ``where`` looks at other columns, or ``dynamic_partitions`` cannot apply.
+        ConstraintViolationError: a new row does not match ``where``.
+        CommitConflictError: another writer changed what is replaced here.
+    """
+    _check_reach(snapshot, where, dynamic_partitions=dynamic_partitions)
+    files = stage_rows(store, snapshot, data, environment, truncate_ns=truncate_ns)
+    try:
+        now_ms = environment.now_ms()
+        adds = tuple(to_add(file, snapshot, now_ms) for file in files)
+        if where is not None:
+            _check_rows_match(adds, where, snapshot)
+        removed = _replaced_files(snapshot, where, adds, dynamic_partitions=dynamic_partitions)
+        changes = Changes(
+            operation="WRITE",
+            parameters=_parameters(snapshot, where, dynamic_partitions=dynamic_partitions),
+            metrics=write_metrics(files)
+            | {"numRemovedFiles": removed.num_files, "numRemovedBytes": removed.size_bytes},
+            adds=adds,
+            removes=tuple(removed.to_removes(now_ms)),
+            read_predicate=ALL_ROWS if where is None else where,
+        )
+    except BaseException:
+        discard_files(files, store)
+        raise
+    if not changes.adds and not changes.removes:
+        return snapshot, WriteResult(snapshot.version, "overwrite", committed=False)
+    after = commit_files(store, snapshot, changes, files, environment)
+    return after, WriteResult(
+        after.version,
+        "overwrite",
+        num_rows=sum(file.num_rows for file in files),
+        num_files=len(files),
+        size_bytes=sum(file.size_bytes for file in files),
+        num_removed_files=removed.num_files,
+        notes=notes_on(files, snapshot),
+    )
+
+
+def _check_reach(snapshot: Snapshot, where: Predicate | None, *, dynamic_partitions: bool) -> None:
+    place = {"table": snapshot.table_uri, "version": snapshot.version}
+    columns = ", ".join(snapshot.partition_columns) or "none"
+    if dynamic_partitions and where is not None:
+        raise InvalidInputError(
+            "where and dynamic_partitions both say what is replaced", **place, hint="Give one of them"
+        )
+    if dynamic_partitions and not snapshot.partition_columns:
+        raise InvalidInputError(
+            "dynamic_partitions needs a partitioned table", **place, hint="Leave it out to replace all rows"
+        )
+    if where is not None and not where.only_columns(snapshot.partition_columns):
+        raise InvalidInputError(
+            f"This release overwrites by predicates on partition columns alone ({columns}); "
+            f"this one also looks at {', '.join(sorted(set(where.columns) - set(snapshot.partition_columns)))}",
+            **place,
+            hint="Narrow the predicate to partition columns",
+        )
+
+
+def _check_rows_match(adds: Sequence[AddFile], where: Predicate, snapshot: Snapshot) -> None:
+    if not adds:
+        return
+    files = FileList.from_adds(adds, snapshot.partition_columns)
+    matches = covers(files, where, snapshot.schema, snapshot.partition_columns).to_pylist()
+    for add, inside in zip(adds, matches, strict=True):
+        if not inside:
+            values = ", ".join(f"{name} = {value!r}" for name, value in add.partition_values.items())
+            raise ConstraintViolationError(
+                f"Rows with {values} do not match what is overwritten: {where.sql}",
+                table=snapshot.table_uri,
+                version=snapshot.version,
+                hint="Leave those rows out, or widen where",
+            )
+
+
+def _replaced_files(
+    snapshot: Snapshot, where: Predicate | None, adds: Sequence[AddFile], *, dynamic_partitions: bool
+) -> FileList:
+    files = snapshot.files
+    if where is not None:
+        return files.filter(prune(files, where, snapshot.schema, snapshot.partition_columns))
+    if not dynamic_partitions:
+        return files
+    import pyarrow.compute as pc
+
+    written = FileList.from_adds(adds, snapshot.partition_columns)
+    return files.filter(
+        pc.is_in(_partition_keys(files, snapshot), value_set=_partition_keys(written, snapshot))
+    )
+
+
+def _partition_keys(files: FileList, snapshot: Snapshot) -> pa.Array:
+    """Return one text per file, equal where the partition values are: writers spell one value in several ways."""
+    import pyarrow.compute as pc
+
+    parts = []
+    for name in snapshot.partition_columns:
+        texts = pc.struct_field(files.table["partition_values"], name)
+        kind = snapshot.schema.field(name).type
+        if kind != PrimitiveType("binary"):
+            texts = pc.cast(parse_partition_values(texts, kind), pa.string())
+        parts.append(pc.binary_join_element_wise(pc.cast(pc.binary_length(texts), pa.string()), texts, ":"))
+    keys = pc.binary_join_element_wise(*[pc.fill_null(part, "null") for part in parts], ",")
+    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+
+
+def _parameters(snapshot: Snapshot, where: Predicate | None, *, dynamic_partitions: bool) -> dict[str, str]:
+    parameters = {"mode": "Overwrite", "partitionBy": partition_parameter(snapshot)}
+    if where is not None:
+        parameters["predicate"] = json_text([where.sql])
+    if dynamic_partitions:
+        parameters["isDynamicPartitionOverwrite"] = "true"
+    return parameters

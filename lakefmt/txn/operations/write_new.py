@@ -1,0 +1,84 @@
+"""Create a table with rows in it: the rows are written first, so that bad rows leave no table behind.
+
+Two commits: version 0 is the table, version 1 its rows (a version 0 without data can be published in every format).
+A reader may see the empty table in between; a writer that dies there has made an empty table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakefmt.engine import discard_files
+from lakefmt.errors import CommitConflictError, TableExistsError
+from lakefmt.properties import FIELD_IDS_PROPERTY
+from lakefmt.snapshot import Snapshot, load_snapshot
+from lakefmt.snapshot.replay import TableState
+from lakefmt.txn.operations.append import append_files, stage_rows
+from lakefmt.txn.operations.create import create
+
+if TYPE_CHECKING:
+    from lakefmt.log import Metadata
+    from lakefmt.store import Store
+    from lakefmt.txn.changes import Changes
+    from lakefmt.txn.environment import Environment
+
+__all__ = ["write_new"]
+
+
+def write_new(
+    store: Store,
+    plan: Changes,
+    data: Any,
+    environment: Environment,
+    *,
+    join_existing: bool,
+    truncate_ns: bool,
+) -> Snapshot:
+    """Create the table that ``plan`` describes with the rows of ``data``, and return its snapshot.
+
+    Args:
+        store: where to.
+        plan: the first commit, by ``plan_create``.
+        data: rows.
+        environment: clock and ids.
+        join_existing: if another writer creates the same table meanwhile, append to it.
+        truncate_ns: cut nanoseconds off.
+
+    Raises:
+        TableExistsError: another writer created a table here meanwhile, and ``join_existing`` is false.
+        CommitConflictError: the table that another writer created here meanwhile is a different one.
+    """
+    planned = Snapshot(
+        store,
+        TableState(plan.protocol, plan.metadata, {}, {}),
+        version=0,
+        timestamp_ms=environment.now_ms(),
+        segment=None,
+        base=None,
+        commits=(),
+    )
+    files = stage_rows(store, planned, data, environment, truncate_ns=truncate_ns)
+    base = planned
+    try:
+        create(store, plan, environment)
+    except TableExistsError as error:
+        base = load_snapshot(store)
+        if not join_existing:
+            discard_files(files, store)
+            raise
+        if _layout(base.metadata) != _layout(planned.metadata):
+            discard_files(files, store)
+            raise CommitConflictError(
+                "Another writer created a table with another schema here at the same time",
+                kind="metadata",
+                retry_helps=True,
+                table=store.uri,
+                version=base.version,
+                hint="Look at its schema, then run it again",
+            ) from error
+    after, _ = append_files(store, base, files, environment)
+    return after
+
+
+def _layout(metadata: Metadata) -> tuple[object, ...]:
+    return metadata.schema_string, metadata.partition_columns, metadata.configuration.get(FIELD_IDS_PROPERTY)

@@ -1,0 +1,52 @@
+"""What a write came to, for the user who called it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+__all__ = ["WriteResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """The outcome of a write.
+
+    Attributes:
+        version: the table's version now.
+        operation: what was done: ``append``, ``overwrite``.
+        num_rows: rows written.
+        num_files: data files written.
+        size_bytes: their bytes.
+        num_removed_files: data files that are no longer part of the table.
+        committed: False where there was nothing to commit (an append without rows).
+        notes: what the writer should know, such as empty strings that became NULL.
+    """
+
+    version: int
+    operation: str
+    num_rows: int = 0
+    num_files: int = 0
+    size_bytes: int = 0
+    num_removed_files: int = 0
+    committed: bool = True
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values."""
+        return asdict(self) | {"notes": list(self.notes)}
+
+    def __repr__(self) -> str:
+        if not self.committed:
+            return f"{self.operation}: nothing to commit, still version {self.version}"
+        removed = f", {self.num_removed_files:,} files removed" if self.num_removed_files else ""
+        files = "file" if self.num_files == 1 else "files"
+        text = (
+            f"{self.operation}: version {self.version}, {self.num_rows:,} rows in {self.num_files:,} {files} "
+            f"({self.size_bytes:,} bytes){removed}"
+        )
+        return "\n".join([text, *(f"  note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
