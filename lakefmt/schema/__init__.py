@@ -1,7 +1,10 @@
 """Columns and their types: Delta's JSON, Arrow, field ids, and fitting rows to a schema exactly."""
 
+from lakefmt.schema.conform import conform_batches
 from lakefmt.schema.field_ids import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, physical_arrow_schema
+from lakefmt.schema.rules import check_new_schema, schema_features
 from lakefmt.schema.serialization import format_schema, parse_schema
+from lakefmt.schema.sources import BatchSource, open_source
 from lakefmt.schema.statistics import ColumnStatistics, FileStatistics
 from lakefmt.schema.table_schema import Schema, closest_names
 from lakefmt.schema.types import (
@@ -21,6 +24,7 @@ from lakefmt.schema.types import (
 __all__ = [
     "FIELD_IDS_PROPERTY",
     "ArrayType",
+    "BatchSource",
     "ColumnStatistics",
     "DataType",
     "DecimalType",
@@ -33,11 +37,15 @@ __all__ = [
     "Schema",
     "StructType",
     "assign_field_ids",
+    "check_new_schema",
     "closest_names",
+    "conform_batches",
     "format_path",
     "format_schema",
     "leaf_fields",
+    "open_source",
     "parse_schema",
     "parse_type_name",
     "physical_arrow_schema",
+    "schema_features",
 ]

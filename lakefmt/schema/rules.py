@@ -1,0 +1,137 @@
+"""What a schema must keep to before a table may have it, and what it asks of the table's protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakefmt.errors import InvalidInputError
+from lakefmt.schema.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    Field,
+    FieldPath,
+    MapType,
+    PrimitiveType,
+    StructType,
+    format_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lakefmt.schema.table_schema import Schema
+
+__all__ = ["check_new_schema", "schema_features"]
+
+# Without column mapping the column's name is the Parquet field's, and Spark reads no field with one of these.
+_REFUSED_CHARACTERS = " ,;{}()\n\t="
+_FEATURES = {"timestamp_ntz": "timestampNtz", "variant": "variantType"}
+_UNPARTITIONABLE = {"variant", "void"}
+
+
+def check_new_schema(
+    schema: Schema, partition_by: Sequence[str] = (), *, column_mapping: bool = False
+) -> None:
+    """Refuse a schema that no new table may have.
+
+    Args:
+        schema: the columns.
+        partition_by: names of the partition columns, as the schema spells them.
+        column_mapping: columns have physical names of their own, so that any character may stand in a name.
+
+    Raises:
+        InvalidInputError: no columns; a name that is empty, there twice but for case, or has a character that
+            Spark refuses; a ``void`` column or an empty struct; a partition column that is not there, there
+            twice, of a nested type, or leaves no other column.
+    """
+    if not schema.fields:
+        raise InvalidInputError("a table needs at least one column")
+    _check_names(schema.fields, (), column_mapping=column_mapping)
+    for path, type_ in _types(schema.fields):
+        if type_ == PrimitiveType("void"):
+            raise InvalidInputError(
+                f"column {format_path(path)} has no type but null",
+                hint="Give it the type that its values will have",
+            )
+        if isinstance(type_, StructType) and not type_.fields:
+            raise InvalidInputError(
+                f"column {format_path(path)} is a struct without fields", hint="Leave it out"
+            )
+    _check_partitioning(schema, partition_by)
+
+
+def schema_features(schema: Schema) -> list[str]:
+    """Return the table features that the types of the schema need, such as ``timestampNtz``, sorted."""
+    names = {type_.name for _, type_ in _types(schema.fields) if isinstance(type_, PrimitiveType)}
+    return sorted(_FEATURES[name] for name in names & _FEATURES.keys())
+
+
+def _check_names(fields: tuple[Field, ...], parents: FieldPath, *, column_mapping: bool) -> None:
+    seen: dict[str, str] = {}
+    for each in fields:
+        path = format_path((*parents, each.name))
+        if not each.name:
+            raise InvalidInputError(f"a column without a name at {format_path(parents) or 'the top'}")
+        lowered = each.name.lower()
+        if (other := seen.get(lowered)) is not None:
+            what = "is there twice" if other == each.name else f"differs from {other!r} in case only"
+            raise InvalidInputError(
+                f"column {path} {what}",
+                hint="Engines tell columns apart without regard to case: give it another name",
+            )
+        seen[lowered] = each.name
+        refused = sorted(set(_REFUSED_CHARACTERS) & set(each.name))
+        if refused and not column_mapping:
+            raise InvalidInputError(
+                f"column {path!r} has {' and '.join(map(repr, refused))} in its name, which Spark cannot read",
+                hint="Rename it, for example with underscores",
+            )
+        for below, struct in _structs(each.type, (*parents, each.name)):
+            _check_names(struct.fields, below, column_mapping=column_mapping)
+
+
+def _check_partitioning(schema: Schema, partition_by: Sequence[str]) -> None:
+    for name in partition_by:
+        type_ = schema.field(name).type
+        if not isinstance(type_, PrimitiveType | DecimalType) or str(type_) in _UNPARTITIONABLE:
+            raise InvalidInputError(
+                f"a table cannot be partitioned by {name}, which is of type {type_}",
+                hint="Partition by a column of plain values",
+            )
+    if len({name.lower() for name in partition_by}) != len(partition_by):
+        raise InvalidInputError(f"a partition column is named twice in {list(partition_by)}")
+    if partition_by and len(partition_by) == len(schema.fields):
+        raise InvalidInputError(
+            "every column is a partition column", hint="Leave one out: a data file needs a column of its own"
+        )
+
+
+def _types(fields: Iterable[Field], parents: FieldPath = ()) -> Iterator[tuple[FieldPath, DataType]]:
+    """Yield every type of the schema with its path, members included."""
+    for each in fields:
+        yield from _nested(each.type, (*parents, each.name))
+
+
+def _nested(type_: DataType, path: FieldPath) -> Iterator[tuple[FieldPath, DataType]]:
+    yield path, type_
+    match type_:
+        case StructType(fields):
+            yield from _types(fields, path)
+        case ArrayType(element):
+            yield from _nested(element, (*path, "element"))
+        case MapType(key, value):
+            yield from _nested(key, (*path, "key"))
+            yield from _nested(value, (*path, "value"))
+
+
+def _structs(type_: DataType, path: FieldPath) -> Iterator[tuple[FieldPath, StructType]]:
+    """Yield the structs that ``type_`` is or holds, those within another struct left to it."""
+    match type_:
+        case StructType():
+            yield path, type_
+        case ArrayType(element):
+            yield from _structs(element, (*path, "element"))
+        case MapType(key, value):
+            yield from _structs(key, (*path, "key"))
+            yield from _structs(value, (*path, "value"))
