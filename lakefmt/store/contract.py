@@ -3,6 +3,9 @@
 A store is rooted at one folder, the table's; keys are plain (never percent-encoded) paths below it with ``/``
 between parts and any other character in a name. Backends live one a file beside this one, and every one of them
 passes the suite in ``lakefmt.testing.store_contract``.
+
+Keys come out of logs that anyone may have written: one that is absolute, or has an empty, ``.`` or ``..`` part,
+is refused with ``InvalidInputError`` before storage sees it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
@@ -50,13 +54,24 @@ class Store(ABC):
     uri: str
     read_only_reason: str | None = None
 
+    @property
+    def display(self) -> str:
+        """The root as a person would type it: a path on local disk, else the URI; never with secrets."""
+        return self.uri
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.display!r})"
+
     @abstractmethod
     def read(self, key: str) -> bytes:
         """Return the object's bytes. Raises ObjectNotFoundError."""
 
     @abstractmethod
-    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return the bytes of each half-open ``(start, end)`` range. Raises ObjectNotFoundError."""
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of each half-open ``(start, end)`` range, in the order asked for.
+
+        As in a Python slice, what reaches past the end of the object is cut off. Raises ObjectNotFoundError.
+        """
 
     @abstractmethod
     def info(self, key: str) -> ObjectInfo:
@@ -89,11 +104,22 @@ class Store(ABC):
 
     @abstractmethod
     def open_input(self, key: str, size_bytes: int | None = None) -> pa.NativeFile:
-        """Open an object for random reads by Parquet readers. Raises ObjectNotFoundError."""
+        """Open an object for random reads by Parquet readers.
+
+        With ``size_bytes`` (as in the log) an object store is not asked for it: no request is made before the
+        first read. Raises ObjectNotFoundError, then at the first read.
+        """
 
     @abstractmethod
     def open_output(self, key: str) -> AbstractContextManager[BinaryIO]:
         """Write an object as a stream: there, durably, when the block ends; never there when it raises."""
+
+    def delete_leftovers(self, before_ms: int) -> int:
+        """Delete what writes that never ended left behind before ``before_ms`` (Unix epoch); return how many.
+
+        Temporary files and unfinished multipart uploads: no listing shows them and no table refers to them.
+        """
+        return 0
 
     def local_path(self, key: str) -> str | None:
         """Return the object's path where native readers can open it themselves, else None."""

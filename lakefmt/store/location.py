@@ -1,0 +1,141 @@
+"""Where a table is: the one place that reads URIs and paths.
+
+Three spellings meet here. A plain path is taken literally (``100%20`` is a folder of that name). A ``file:`` URI
+is percent-encoded, as RFC 8089 has it. The URIs of object stores are ``scheme://container/key`` with the key
+literal, which is how every S3, GCS and Azure tool prints them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from lakefmt.errors import InvalidInputError, redact
+
+__all__ = ["Location", "check_key", "parse_location"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=/)")
+_AZURE_HOST = re.compile(r"(?P<account>[^./@]+)\.(?:dfs|blob)\.[^/]+")
+_KINDS = {
+    "file": "local",
+    "local": "local",
+    "memory": "memory",
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place a table may be at.
+
+    Attributes:
+        kind: which backend: ``local``, ``memory``, ``s3``, ``gcs``, ``azure`` or ``generic``.
+        uri: canonical, without secrets, without a slash at the end.
+        container: bucket or container; empty where there is none.
+        path: what lies below the container, without slashes around it; on local disk the absolute path.
+        account: the storage account that an Azure URI names, else None.
+    """
+
+    kind: str
+    uri: str
+    container: str
+    path: str
+    account: str | None = None
+
+
+def parse_location(uri: str | os.PathLike[str]) -> Location:
+    """Parse a table's URI or path. Raises InvalidInputError."""
+    if not isinstance(uri, str):
+        return _local(os.fspath(uri))
+    if not uri:
+        raise InvalidInputError("an empty string is no place for a table", hint="Give a path or a URI")
+    if "::" in uri and "://" in uri:
+        return Location("generic", redact(uri).rstrip("/"), "", uri)
+    found = _SCHEME.match(uri)
+    if found is None:
+        return _local(os.path.expanduser(uri))  # noqa: PTH111 - a path stays text here
+    scheme = found[1].lower()
+    rest = uri[found.end() :]
+    kind = _KINDS.get(scheme, "generic")
+    match kind:
+        case "local":
+            return _local(_path_of_file_uri(uri, rest))
+        case "memory":
+            path = _clean(rest)
+            return Location(kind, f"memory://{path}", "", path)
+        case "generic":
+            return Location(kind, redact(uri).rstrip("/"), "", uri)
+        case _:
+            return _object_store(kind, scheme, uri, rest)
+
+
+def check_key(key: str) -> str:
+    """Return ``key`` if it stays below the root. Raises InvalidInputError."""
+    # One look for the marks of a bad key keeps this off the profile: most keys have neither.
+    if ("." in key or "//" in key or key[:1] in ("", "/") or key[-1:] == "/") and not _is_below(key):
+        raise InvalidInputError(
+            f"{key!r} is no key of an object below the table",
+            hint="A key is a relative path with no empty, '.' or '..' part",
+        )
+    return key
+
+
+def _is_below(key: str) -> bool:
+    return all(part not in ("", ".", "..") for part in key.split("/"))
+
+
+def _local(path: str) -> Location:
+    if "\0" in path:
+        raise InvalidInputError(f"a path cannot hold a NUL character: {path!r}")
+    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+    return Location("local", Path(absolute).as_uri(), "", absolute)
+
+
+def _path_of_file_uri(uri: str, rest: str) -> str:
+    if rest.startswith("//"):
+        host, _, path = rest[2:].partition("/")
+        if host not in ("", "localhost"):
+            raise InvalidInputError(
+                f"{uri!r} names the host {host!r}",
+                hint="A file URI of this machine has three slashes: file:///data/trips",
+            )
+        rest = "/" + path
+    path = unquote(rest)
+    # file:///C:/data is C:/data where drives have letters.
+    return path[1:] if os.name == "nt" and path[2:3] == ":" else path
+
+
+def _object_store(kind: str, scheme: str, uri: str, rest: str) -> Location:
+    container, _, path = rest.removeprefix("//").partition("/")
+    account = None
+    authority = container
+    if kind == "azure" and "@" in container:
+        container, _, host = container.partition("@")
+        found = _AZURE_HOST.fullmatch(host)
+        account = found["account"] if found else None
+    elif "@" in container:
+        raise InvalidInputError(
+            f"{redact(uri)!r} has user information in it",
+            hint="Credentials go into storage_options or the environment, never into the URI",
+        )
+    if not rest.startswith("//") or not container:
+        raise InvalidInputError(
+            f"{redact(uri)!r} names no bucket or container",
+            hint=f"It reads {scheme}://bucket/folder",
+        )
+    path = _clean(path)
+    shown = {"s3a": "s3", "gcs": "gs"}.get(scheme, scheme)
+    return Location(kind, f"{shown}://{authority}/{path}".rstrip("/"), container, path, account)
+
+
+def _clean(path: str) -> str:
+    return "/".join(part for part in path.split("/") if part)
