@@ -2,7 +2,6 @@
 
 from lakefmt.schema.conform import conform_batches
 from lakefmt.schema.field_ids import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, physical_arrow_schema
-from lakefmt.schema.rules import check_new_schema, schema_features
 from lakefmt.schema.serialization import format_schema, parse_schema
 from lakefmt.schema.sources import BatchSource, open_source
 from lakefmt.schema.statistics import ColumnStatistics, FileStatistics
@@ -20,6 +19,7 @@ from lakefmt.schema.types import (
     leaf_fields,
     parse_type_name,
 )
+from lakefmt.schema.validation import check_new_schema, features_of
 
 __all__ = [
     "FIELD_IDS_PROPERTY",
@@ -40,6 +40,7 @@ __all__ = [
     "check_new_schema",
     "closest_names",
     "conform_batches",
+    "features_of",
     "format_path",
     "format_schema",
     "leaf_fields",
@@ -47,5 +48,4 @@ __all__ = [
     "parse_schema",
     "parse_type_name",
     "physical_arrow_schema",
-    "schema_features",
 ]

@@ -130,7 +130,7 @@ def type_from_arrow(type_: pa.DataType, path: FieldPath, *, truncate_ns: bool) -
         if type_.unit == "ns" and not truncate_ns:
             raise InvalidInputError(
                 f"column {format_path(path)} holds nanoseconds, a table's timestamps are microseconds",
-                hint="Cast it to microseconds, or pass timestamp_ns='truncate'",
+                hint="Cast it to microseconds, or pass truncate_ns=True",
             )
         return PrimitiveType("timestamp_ntz" if type_.tz is None else "timestamp")
     if kinds.is_decimal(type_):

@@ -230,7 +230,7 @@ def _fit_plain(values: Any, target: pa.DataType, truncate_ns: bool) -> Any:  # n
         row = _first_failure(values, convert)
         hint = None
         if pa.types.is_timestamp(target):
-            hint = "Pass timestamp_ns='truncate' to cut nanoseconds off"
+            hint = "Pass truncate_ns=True to cut the nanoseconds off"
         raise Misfit(
             f"has {_shorten(values[row])}, which does not fit {target}", row=row, hint=hint
         ) from None

@@ -8,7 +8,6 @@ from lakefmt.errors import InvalidInputError
 from lakefmt.schema.types import (
     ArrayType,
     DataType,
-    DecimalType,
     Field,
     FieldPath,
     MapType,
@@ -18,32 +17,27 @@ from lakefmt.schema.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from lakefmt.schema.table_schema import Schema
 
-__all__ = ["check_new_schema", "schema_features"]
+__all__ = ["check_new_schema", "features_of"]
 
 # Without column mapping the column's name is the Parquet field's, and Spark reads no field with one of these.
 _REFUSED_CHARACTERS = " ,;{}()\n\t="
 _FEATURES = {"timestamp_ntz": "timestampNtz", "variant": "variantType"}
-_UNPARTITIONABLE = {"variant", "void"}
 
 
-def check_new_schema(
-    schema: Schema, partition_by: Sequence[str] = (), *, column_mapping: bool = False
-) -> None:
-    """Refuse a schema that no new table may have.
+def check_new_schema(schema: Schema, *, column_mapping: bool = False) -> None:
+    """Refuse columns that no new table may have.
 
     Args:
         schema: the columns.
-        partition_by: names of the partition columns, as the schema spells them.
         column_mapping: columns have physical names of their own, so that any character may stand in a name.
 
     Raises:
         InvalidInputError: no columns; a name that is empty, there twice but for case, or has a character that
-            Spark refuses; a ``void`` column or an empty struct; a partition column that is not there, there
-            twice, of a nested type, or leaves no other column.
+            Spark refuses; a ``void`` column or an empty struct.
     """
     if not schema.fields:
         raise InvalidInputError("a table needs at least one column")
@@ -58,10 +52,9 @@ def check_new_schema(
             raise InvalidInputError(
                 f"column {format_path(path)} is a struct without fields", hint="Leave it out"
             )
-    _check_partitioning(schema, partition_by)
 
 
-def schema_features(schema: Schema) -> list[str]:
+def features_of(schema: Schema) -> list[str]:
     """Return the table features that the types of the schema need, such as ``timestampNtz``, sorted."""
     names = {type_.name for _, type_ in _types(schema.fields) if isinstance(type_, PrimitiveType)}
     return sorted(_FEATURES[name] for name in names & _FEATURES.keys())
@@ -89,22 +82,6 @@ def _check_names(fields: tuple[Field, ...], parents: FieldPath, *, column_mappin
             )
         for below, struct in _structs(each.type, (*parents, each.name)):
             _check_names(struct.fields, below, column_mapping=column_mapping)
-
-
-def _check_partitioning(schema: Schema, partition_by: Sequence[str]) -> None:
-    for name in partition_by:
-        type_ = schema.field(name).type
-        if not isinstance(type_, PrimitiveType | DecimalType) or str(type_) in _UNPARTITIONABLE:
-            raise InvalidInputError(
-                f"a table cannot be partitioned by {name}, which is of type {type_}",
-                hint="Partition by a column of plain values",
-            )
-    if len({name.lower() for name in partition_by}) != len(partition_by):
-        raise InvalidInputError(f"a partition column is named twice in {list(partition_by)}")
-    if partition_by and len(partition_by) == len(schema.fields):
-        raise InvalidInputError(
-            "every column is a partition column", hint="Leave one out: a data file needs a column of its own"
-        )
 
 
 def _types(fields: Iterable[Field], parents: FieldPath = ()) -> Iterator[tuple[FieldPath, DataType]]:
