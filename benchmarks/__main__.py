@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.chart import draw_chart
-from benchmarks.machine import describe_machine
+from benchmarks.machine import NeighbourWatch, describe_machine
 from benchmarks.markdown import format_report, format_table, replace_between_markers
 from benchmarks.registry import BENCHMARKS, Settings, run_benchmark, summary_of
 from benchmarks.results import BenchmarkResult, Report
@@ -19,7 +19,7 @@ from benchmarks.results import BenchmarkResult, Report
 ROOT = Path(__file__).parents[1]
 SCRATCH = ROOT / ".bench"
 REPORT = TypeAdapter(Report)
-BUSY = 0.5
+BUSY = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,13 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     # A quick run goes through everything but leaves the real numbers alone.
     target = SCRATCH / "quick" if options.quick else ROOT / "docs"
     target.mkdir(parents=True, exist_ok=True)
-    results = []
+    report = _load(target)
+    missed: list[str] = []
     for name in options.names or BENCHMARKS:
         print(f"\n## {name}", flush=True)
-        results.append(_run(name, rounds=options.rounds, quick=options.quick))
-        _write(target, results)
+        result = _run(name, rounds=options.rounds, quick=options.quick)
+        missed += [table.title for table in result.tables if table.verdict == "missed"]
+        # Written after each, so that a run that is broken off keeps what it has.
+        report = report.updated([result], BENCHMARKS)
+        _write(target, report)
     print(f"\nwritten: benchmarks.md, .json and .svg in {target.relative_to(ROOT)}/")
-    missed = [t.title for r in results for t in r.tables if t.verdict == "missed"]
     if missed:
         print(f"bars missed: {'; '.join(missed)}")
     return 0
@@ -66,27 +69,35 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def _run(name: str, *, rounds: int, quick: bool) -> BenchmarkResult:
     SCRATCH.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=SCRATCH))
-    machine = describe_machine(folder)
-    if machine.load_before > BUSY and not quick:
-        print(
-            f"the machine is busy (load {machine.load_before}): these numbers are not final", file=sys.stderr
-        )
+    watch = NeighbourWatch()
     try:
         tables = run_benchmark(name, Settings(folder=folder, rounds=rounds, quick=quick))
+        machine = describe_machine(folder, watch.others_cores())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for table in tables:
         print(f"\n{format_table(table)}", flush=True)
+    if (machine.others_cores or 0) > BUSY:
+        print(f"\nother processes took {machine.others_cores} of a core: these numbers are not final")
     return BenchmarkResult(name=name, summary=summary_of(name), tables=tables, machine=machine)
 
 
-def _write(target: Path, results: list[BenchmarkResult]) -> None:
-    """Write the three files; benchmarks that did not run now keep what they had."""
-    kept, page = target / "benchmarks.json", target / "benchmarks.md"
-    before = REPORT.validate_json(kept.read_bytes()) if kept.exists() else Report(benchmarks=())
-    report = before.updated(results, BENCHMARKS)
-    kept.write_bytes(REPORT.dump_json(report, indent=1) + b"\n")
+def _load(target: Path) -> Report:
+    """Return the results that are there already, so that benchmarks that do not run now keep theirs."""
+    kept = target / "benchmarks.json"
+    try:
+        return REPORT.validate_json(kept.read_bytes())
+    except FileNotFoundError:
+        return Report(benchmarks=())
+    except ValidationError:
+        print(f"{kept.name} is of another shape (an older release's): starting anew")
+        return Report(benchmarks=())
+
+
+def _write(target: Path, report: Report) -> None:
+    page = target / "benchmarks.md"
     text = page.read_text() if page.exists() else "# Benchmarks\n"
+    (target / "benchmarks.json").write_bytes(REPORT.dump_json(report, indent=1) + b"\n")
     page.write_text(replace_between_markers(text, format_report(report)))
     (target / "benchmarks.svg").write_text(draw_chart(report))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import duckdb
 
@@ -43,7 +44,7 @@ def live_files(path: Path) -> list[str]:
 
     if not (path / "_delta_log").exists():
         return sorted(map(str, path.glob("*.parquet")))
-    return sorted(uri.removeprefix("file://") for uri in DeltaTable(str(path)).file_uris())
+    return sorted(unquote(uri.removeprefix("file://")) for uri in DeltaTable(str(path)).file_uris())
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, source: str, parameters: dict[str, Any]) -> Answer:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from benchmarks.answers import answer_of_files, live_files
 from benchmarks.generated_data import EVENT_SCHEMA, event
 from benchmarks.results import Bar, Comparison, compare
-from benchmarks.rounds import Contender, Run
+from benchmarks.rounds import Contender, Role, Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,15 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
     appends = settings.scaled(full=200, quick=10)
     events = [event(number) for number in range(appends)]
 
-    def contender(name: str, opener: Callable[[Path], Append], **role: Any) -> Contender:
-        numbers = itertools.count()
-        return Contender(
-            name, lambda: _start(settings.folder / f"{name}-{next(numbers)}", opener, events), **role
-        )
+    numbers = itertools.count()
+
+    def contender(name: str, opener: Callable[[Path], Append], role: Role = "peer") -> Contender:
+        def start() -> Run:
+            path = settings.folder / f"table-{next(numbers)}"
+            append, rows = opener(path), iter(events)
+            return Run(call=lambda: append(next(rows)), answer=lambda _: answer_of_files(live_files(path)))
+
+        return Contender(name, start, role)
 
     def against_delta_rs(title: str, opener: Callable[[Path], Append], bar: Bar) -> Comparison:
         return compare(
@@ -59,13 +63,6 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
         against_delta_rs("fsync off", _open_lakefmt_unsynced, Bar(ratio=0.15)),
         against_delta_rs("fsync on", _open_lakefmt, Bar(ratio=0.35)),
     )
-
-
-def _start(path: Path, opener: Callable[[Path], Append], events: list[pa.Table]) -> Run:
-    append = opener(path)
-    rows = iter(events)
-
-    return Run(call=lambda: append(next(rows)), answer=lambda _: answer_of_files(live_files(path)))
 
 
 def _open_lakefmt(path: Path, **storage_options: Any) -> Append:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from benchmarks.markdown import format_number
 from benchmarks.results import Comparison, Report
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ STYLE = """
   .good { stroke: #0969da; fill: #0969da; }
   .bad { stroke: #cf222e; fill: #cf222e; }
   .whisker { stroke-width: 2.5; }
+  circle { stroke-width: 2.5; }
+  .unsure { fill: #ffffff; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; }
     text { fill: #f0f6fc; }
@@ -46,6 +49,7 @@ STYLE = """
     .bar { stroke: #f0883e; }
     .good { stroke: #58a6ff; fill: #58a6ff; }
     .bad { stroke: #ff7b72; fill: #ff7b72; }
+    .unsure { fill: #0d1117; }
   }
 """
 
@@ -123,15 +127,16 @@ def _row(axis: Axis, table: Comparison, top: int) -> list[str]:
     middle = top + ROW_HEIGHT / 2
     ratio, noise, fastest = _fastest_ratio(table), table.again_ratio, table.fastest_peer
     colour = "bad" if table.verdict == "missed" else "good"
+    dot = f"{colour} unsure" if table.verdict == "met within noise" else colour
     low, high, limit = axis.x(ratio.low), axis.x(ratio.high), axis.x(table.bar.ratio or 1.0)
     noise_low, noise_high = axis.x(noise.low), axis.x(noise.high)
-    value = f"{ratio.median:.2f} x {fastest.name}, {fastest.median_ms.median:,.3g} ms"
+    value = f"{ratio.median:.2f} x {fastest.name}'s {format_number(fastest.median_ms.median)} ms"
     return [
         f'<text x="{LABELS_END}" y="{middle + 4:.1f}" text-anchor="end">{escape(table.title)}</text>',
         f'<rect class="noise" x="{noise_low:.1f}" y="{middle - 9:.1f}" width="{max(noise_high - noise_low, 2):.1f}" height="18"/>',
         f'<line class="bar" x1="{limit:.1f}" x2="{limit:.1f}" y1="{middle - 10:.1f}" y2="{middle + 10:.1f}"/>',
         f'<line class="{colour} whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{middle:.1f}" y2="{middle:.1f}"/>',
-        f'<circle class="{colour}" cx="{axis.x(ratio.median):.1f}" cy="{middle:.1f}" r="5"/>',
+        f'<circle class="{dot}" cx="{axis.x(ratio.median):.1f}" cy="{middle:.1f}" r="4.5"/>',
         f'<text class="quiet" x="{VALUES_START}" y="{middle + 4:.1f}">{escape(value)}</text>',
     ]
 
@@ -139,12 +144,12 @@ def _row(axis: Axis, table: Comparison, top: int) -> list[str]:
 def _legend(height: int) -> list[str]:
     y = height - 24
     return [
-        f'<circle class="good" cx="26" cy="{y - 4}" r="5"/>',
-        f'<text class="quiet" x="40" y="{y}">median and its interval (red: bar missed)</text>',
-        f'<line class="bar" x1="310" x2="310" y1="{y - 13}" y2="{y + 5}"/>',
-        f'<text class="quiet" x="322" y="{y}">the bar: no further right</text>',
-        f'<rect class="noise" x="490" y="{y - 13}" width="18" height="18"/>',
-        f'<text class="quiet" x="516" y="{y}">noise: the peer against itself</text>',
+        f'<circle class="good" cx="26" cy="{y - 4}" r="4.5"/>',
+        f'<text class="quiet" x="40" y="{y}">median and its interval (hollow: bar met within noise, red: missed)</text>',
+        f'<line class="bar" x1="470" x2="470" y1="{y - 13}" y2="{y + 5}"/>',
+        f'<text class="quiet" x="482" y="{y}">the bar: no further right</text>',
+        f'<rect class="noise" x="650" y="{y - 13}" width="18" height="18"/>',
+        f'<text class="quiet" x="676" y="{y}">noise: the peer against itself</text>',
     ]
 
 

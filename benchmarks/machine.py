@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["Machine", "describe_machine"]
+__all__ = ["Machine", "NeighbourWatch", "describe_machine"]
 
 PACKAGES = ("lakefmt", "pyarrow", "duckdb", "polars", "deltalake", "fsspec", "s3fs", "moto")
 
@@ -28,7 +29,8 @@ class Machine:
         python: its version.
         packages: name and version of those that take part.
         commit: the measured commit of lakefmt, with ``+`` where files had changed since; empty outside a clone.
-        load_before: the machine's one-minute load average when the benchmark began; well above 0 it was not alone.
+        others_cores: processors' worth of work that everything else on the machine did meanwhile, None where the
+            kernel does not say; well above 0 the benchmark was not alone.
     """
 
     measured_on: str
@@ -39,18 +41,37 @@ class Machine:
     python: str
     packages: dict[str, str]
     commit: str
-    load_before: float
+    others_cores: float | None
 
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {number}" for name, number in self.packages.items())
         commit = f", lakefmt at {self.commit}" if self.commit else ""
+        others = (
+            "" if self.others_cores is None else f"; other processes took {self.others_cores:.2f} of a core"
+        )
         return (
             f"{self.measured_on}, {self.cores} cores, {self.memory_gib:g} GiB, {self.system}, {self.file_system}, "
-            f"Python {self.python}, {packages}{commit}; load before: {self.load_before:.1f}"
+            f"Python {self.python}, {packages}{commit}{others}"
         )
 
 
-def describe_machine(folder: Path) -> Machine:
+class NeighbourWatch:
+    """How busy the rest of the machine is from now on."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._all_before, self._own_before = _machine_cpu_seconds(), _own_cpu_seconds()
+
+    def others_cores(self) -> float | None:
+        """Return the mean number of processors that other processes kept busy since this was made."""
+        all_after = _machine_cpu_seconds()
+        if all_after is None or self._all_before is None:
+            return None
+        others = (all_after - self._all_before) - (_own_cpu_seconds() - self._own_before)
+        return round(max(others, 0.0) / (time.perf_counter() - self._started), 2)
+
+
+def describe_machine(folder: Path, others_cores: float | None) -> Machine:
     """Describe this machine as it is now; ``folder`` is where the measured tables lie."""
     return Machine(
         measured_on=datetime.now(UTC).date().isoformat(),
@@ -61,8 +82,23 @@ def describe_machine(folder: Path) -> Machine:
         python=platform.python_version(),
         packages={name: number for name in PACKAGES if (number := _version(name))},
         commit=_commit(),
-        load_before=round(os.getloadavg()[0], 2),
+        others_cores=others_cores,
     )
+
+
+def _machine_cpu_seconds() -> float | None:
+    """Return the processor seconds that the machine has worked since it started."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+    user, nice, system, _idle, _wait, irq, soft_irq, steal = map(int, stat.read_text().split()[1:9])
+    return (user + nice + system + irq + soft_irq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_cpu_seconds() -> float:
+    """Return the processor seconds of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _version(package: str) -> str:

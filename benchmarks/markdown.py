@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from benchmarks.paired_statistics import Interval
     from benchmarks.results import TimedRow
 
-__all__ = ["format_report", "format_table", "replace_between_markers"]
+__all__ = ["format_number", "format_report", "format_table", "replace_between_markers"]
 
 BEGIN = "<!-- benchmarks: generated from here -->"
 END = "<!-- benchmarks: generated to here -->"
@@ -36,6 +36,12 @@ def format_table(table: Comparison | Counts) -> str:
     """Return one table with its title and its verdict."""
     body = _comparison(table) if isinstance(table, Comparison) else _counts(table)
     return f"### {table.title}\n\n{body}"
+
+
+def format_number(value: float) -> str:
+    """Return three significant digits, without an exponent."""
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{digits}f}"
 
 
 def _summary(report: Report) -> str:
@@ -78,7 +84,7 @@ def _unit(table: Counts) -> str:
 
 
 def _benchmark(result: BenchmarkResult) -> str:
-    title = result.name.replace("_", " ").capitalize().replace("S3", "S3").replace("s3", "S3")
+    title = result.name.replace("_", " ").capitalize()
     tables = [format_table(table) for table in result.tables]
     return "\n\n".join([f"## {title}", result.summary, *tables, f"*{result.machine}.*"])
 
@@ -104,7 +110,12 @@ def _timed(row: TimedRow, *, by_difference: bool) -> Sequence[str]:
     name = {"subject": f"**{row.name}**", "peer": row.name, "shown": f"*{row.name}* (shown only)"}[row.role]
     interval = row.median_ms
     related = _difference(row.difference_ms) if by_difference else _ratio(row.ratio)
-    return (name, _number(interval.median), f"{_number(interval.low)} to {_number(interval.high)}", related)
+    return (
+        name,
+        format_number(interval.median),
+        f"{format_number(interval.low)} to {format_number(interval.high)}",
+        related,
+    )
 
 
 def _counts(table: Counts) -> str:
@@ -126,13 +137,7 @@ def _difference(interval: Interval | None) -> str:
 
 
 def _ms(value: float) -> str:
-    return f"{_number(value)} ms"
-
-
-def _number(value: float) -> str:
-    """Return three significant digits, without an exponent."""
-    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:,.{digits}f}"
+    return f"{format_number(value)} ms"
 
 
 def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int]) -> str:

@@ -87,7 +87,8 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
             selection.title,
             [_contender(name, scan, selection) for name, scan in scans.items()],
             bar=selection.bar,
-            rounds=settings.rounds,
+            # The short ones are noisier, and cheap.
+            rounds=settings.rounds * (1 if selection.column is None else 3),
         )
         for selection in selections
     )

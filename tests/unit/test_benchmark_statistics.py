@@ -179,7 +179,7 @@ def report():
         python="3.11",
         packages={"pyarrow": "26"},
         commit="",
-        load_before=0.0,
+        others_cores=0.0,
     )
     timed = compare(
         "A job < another",
