@@ -130,7 +130,7 @@ def _row(axis: Axis, table: Comparison, top: int) -> list[str]:
     dot = f"{colour} unsure" if table.verdict == "met within noise" else colour
     low, high, limit = axis.x(ratio.low), axis.x(ratio.high), axis.x(table.bar.ratio or 1.0)
     noise_low, noise_high = axis.x(noise.low), axis.x(noise.high)
-    value = f"{ratio.median:.2f} x {fastest.name}'s {format_number(fastest.median_ms.median)} ms"
+    value = f"{ratio.median:.2f} x {format_number(fastest.median_ms.median)} ms ({fastest.name})"
     return [
         f'<text x="{LABELS_END}" y="{middle + 4:.1f}" text-anchor="end">{escape(table.title)}</text>',
         f'<rect class="noise" x="{noise_low:.1f}" y="{middle - 9:.1f}" width="{max(noise_high - noise_low, 2):.1f}" height="18"/>',

@@ -72,8 +72,8 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
         "DuckDB": _open_duckdb(files),
         "pyarrow": _open_pyarrow(files),
         "polars": _open_polars(files),
-        "delta-rs (DataFusion)": _open_delta_rs(path),
-        "delta-rs (pyarrow)": _open_delta_rs_dataset(path),
+        "delta-rs DataFusion": _open_delta_rs(path),
+        "delta-rs pyarrow": _open_delta_rs_dataset(path),
     }
     middle = rows // 2
     selections = (
