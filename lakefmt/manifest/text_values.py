@@ -1,0 +1,138 @@
+"""Values from the texts that a log writes them as: partition values and the bounds in statistics.
+
+Whole columns at a time by Arrow's own casts; only texts that those refuse (a year past 9999, a day without its
+zero, another UTC offset) are looked at one by one, each distinct one once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["format_scalar", "parse_texts"]
+
+_MICROSECONDS_A_DAY = 86_400_000_000
+_DATE_TIME = re.compile(
+    r"\s*([+-]?\d{1,6})-(\d{1,2})-(\d{1,2})"
+    r"(?:[T ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?"
+    r"\s*(Z|UTC|[+-]\d{1,2}(?::?\d{2})?)?\s*"
+)
+
+
+def parse_texts(texts: Any, type_: pa.DataType) -> Any:
+    """Return the values that ``texts`` are, null where a text is null or no value of the type.
+
+    Timestamps without an offset are read as UTC.
+
+    Args:
+        texts: an array or chunked array of strings.
+        type_: string, binary, boolean, integer, float, decimal, date32 or timestamp in microseconds.
+
+    Returns:
+        The same shape, of type ``type_``.
+    """
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(type_) or pa.types.is_binary(type_):
+        return texts.cast(type_)
+    try:
+        if pa.types.is_timestamp(type_):
+            plain = pc.ascii_rtrim(texts, characters="Z").cast(pa.timestamp("us"))
+            return plain if cast("Any", type_).tz is None else _as_utc(plain)
+        return texts.cast(type_)
+    except pa.ArrowInvalid:
+        return _parse_each(texts, type_)
+
+
+def format_scalar(value: pa.Scalar[Any]) -> str:
+    """Return Arrow's text of a value: shortest digits for floats, six digits of a second for timestamps."""
+    text: str = value.cast(pa.string()).as_py()
+    return text
+
+
+def _parse_each(texts: Any, type_: pa.DataType) -> Any:
+    """Parse distinct texts one by one and put the values where the texts were."""
+    if isinstance(texts, pa.ChunkedArray):
+        return _chunked([_parse_each(chunk, type_) for chunk in texts.chunks], type_)
+    encoded = texts.dictionary_encode()
+    parse = _choose_parser(type_)
+    values = [parse(text) for text in encoded.dictionary.to_pylist()]
+    plain = pa.int64() if pa.types.is_timestamp(type_) else pa.int32() if pa.types.is_date32(type_) else None
+    if plain is None:
+        return _concatenated(values, type_).take(encoded.indices)
+    return pa.array(values, plain).view(type_).take(encoded.indices)
+
+
+def _concatenated(values: list[Any], type_: pa.DataType) -> Any:
+    # Scalars of one type in an array: building it from Python values would round decimals and floats again.
+    nulls: Any = pa.nulls
+    return pa.concat_arrays(
+        [nulls(1, type_) if value is None else value for value in values] or [nulls(0, type_)]
+    )
+
+
+def _choose_parser(type_: pa.DataType) -> Callable[[str | None], Any]:
+    if pa.types.is_timestamp(type_):
+        return lambda text: _parse_instant(text, 2**63 - 1)
+    if pa.types.is_date32(type_):
+        return _parse_day
+
+    def parse(text: str | None) -> Any:
+        try:
+            return pa.array([None if text is None else text.strip()], pa.string()).cast(type_)
+        except pa.ArrowInvalid:
+            return None
+
+    return parse
+
+
+def _parse_day(text: str | None) -> int | None:
+    instant = _parse_instant(text, 2**31 * _MICROSECONDS_A_DAY - 1)
+    return None if instant is None else instant // _MICROSECONDS_A_DAY
+
+
+def _parse_instant(text: str | None, limit: int) -> int | None:
+    """Return microseconds since 1970 (UTC), rounded down; None if ``text`` is no date or time below ``limit``."""
+    match = None if text is None else _DATE_TIME.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day = int(match[1]), int(match[2]), int(match[3])
+    hour, minute, second = int(match[4] or 0), int(match[5] or 0), int(match[6] or 0)
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):
+        return None
+    fraction = int((match[7] or "").ljust(6, "0")[:6])
+    seconds = (_days_from_civil(year, month, day) * 24 + hour) * 3600 + minute * 60 + second
+    instant = (seconds - _offset_seconds(match[8])) * 1_000_000 + fraction
+    return instant if -limit <= instant <= limit else None
+
+
+def _offset_seconds(text: str | None) -> int:
+    if text is None or text in {"Z", "UTC"}:
+        return 0
+    digits = text[1:].replace(":", "")
+    hours, minutes = (int(digits[:-2]), int(digits[-2:])) if len(digits) > 2 else (int(digits), 0)
+    return (-1 if text[0] == "-" else 1) * (hours * 3600 + minutes * 60)
+
+
+def _days_from_civil(year: int, month: int, day: int) -> int:
+    """Return days since 1970-01-01 in the proleptic Gregorian calendar, for any year (Python's stop at 9999)."""
+    year -= month <= 2  # so that a year ends with its leap day
+    era, year_of_era = divmod(year, 400)
+    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
+
+
+def _as_utc(plain: Any) -> Any:
+    utc = pa.timestamp("us", "UTC")
+    if isinstance(plain, pa.ChunkedArray):
+        return _chunked([chunk.view(pa.int64()).view(utc) for chunk in plain.chunks], utc)
+    return plain.view(pa.int64()).view(utc)
+
+
+def _chunked(chunks: list[Any], type_: pa.DataType) -> Any:
+    return cast("Any", pa.chunked_array)(chunks, type_)
