@@ -18,9 +18,7 @@ from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_PROPERTIES", "FIELD_IDS_PROPERTY", "TableProperties", "check_new_properties"]
-
-FIELD_IDS_PROPERTY: Final = "lakefmt.fieldIds"
+__all__ = ["DEFAULT_PROPERTIES", "TableProperties", "check_new_properties"]
 
 # What a new table gets unless its creator says otherwise.
 DEFAULT_PROPERTIES: Final[Mapping[str, str]] = {
@@ -162,7 +160,7 @@ def check_new_properties(properties: Mapping[str, Any]) -> dict[str, str]:
     acted_on = {field.alias for field in TableProperties.model_fields.values() if field.alias}
     known = acted_on | _KNOWN_TO_OTHERS | _NOT_YET.keys()
     for name, value in stored.items():
-        if name == FIELD_IDS_PROPERTY:
+        if name == "lakefmt.fieldIds":
             raise InvalidInputError(f"Table property {name} is kept by lakefmt itself", hint="Leave it out")
         if name.startswith("delta.constraints."):
             raise UnsupportedFeatureError(

@@ -403,12 +403,13 @@ def _write_new(
 ) -> Table:
     from lakefmt.schema.sources import open_source
 
-    source = open_source(data, timestamp_ns="truncate" if truncate_ns else "error")
+    source = open_source(data)
     plan = plan_create(
         source.schema,
         SYSTEM,
         partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
         properties=properties,
+        truncate_ns=truncate_ns,
         table=store.uri,
     )
     try:

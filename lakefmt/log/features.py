@@ -98,6 +98,11 @@ def protocol_for(schema_features: frozenset[str], configuration: dict[str, str])
         configuration: the table's properties.
     """
     features = set(schema_features)
+    if not features <= _WRITABLE:
+        raise UnsupportedFeatureError(
+            f"This release cannot make tables that need {', '.join(sorted(features - _WRITABLE))}",
+            hint="Choose other column types",
+        )
     for feature, name in (
         ("deletionVectors", "delta.enableDeletionVectors"),
         ("appendOnly", "delta.appendOnly"),

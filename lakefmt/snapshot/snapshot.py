@@ -9,7 +9,7 @@ from lakefmt.errors import CorruptTableError
 from lakefmt.log.features import check_readable
 from lakefmt.manifest.checkpoint import read_checkpoint_files
 from lakefmt.manifest.file_list import FileList
-from lakefmt.schema import FieldIds, assign_field_ids, parse_schema
+from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
 from lakefmt.snapshot.replay import replay_files
 
 if TYPE_CHECKING:
@@ -113,8 +113,6 @@ class Snapshot:
     @cached_property
     def field_ids(self) -> FieldIds:
         """The Parquet field id of every column: those the table keeps, and new ones for columns without."""
-        from lakefmt.properties import FIELD_IDS_PROPERTY
-
         kept = self.metadata.configuration.get(FIELD_IDS_PROPERTY)
         return assign_field_ids(self.schema, FieldIds.parse(kept) if kept else None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.errors import InvalidInputError, SchemaMismatchError, TableExistsError
+from lakefmt.errors import InvalidInputError, LakefmtError, TableExistsError
 from lakefmt.log import Metadata
 from lakefmt.log.features import protocol_for
 from lakefmt.log.segment import is_table
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["create", "plan_create"]
 
+_UNPARTITIONABLE = frozenset({"variant", "void"})
+
 
 def create(store: Store, changes: Changes, environment: Environment) -> None:
     """Publish version 0. Raises TableExistsError where a table is there already."""
@@ -50,6 +52,7 @@ def plan_create(
     properties: Mapping[str, Any] | None = None,
     name: str | None = None,
     description: str | None = None,
+    truncate_ns: bool = False,
     table: str,
 ) -> Changes:
     """Check what is asked for and return the first commit (pure but for ids and the clock).
@@ -60,10 +63,15 @@ def plan_create(
     """
     from lakefmt.properties import DEFAULT_PROPERTIES, check_new_properties
 
-    fields = Schema.from_arrow(schema)
-    check_new_schema(fields)
-    partition_columns = _check_partition_columns(partition_by, fields, table)
-    configuration = {**DEFAULT_PROPERTIES, **check_new_properties(properties or {})}
+    try:
+        fields = Schema.from_arrow(schema, timestamp_ns="truncate" if truncate_ns else "error")
+        partition_columns = _check_partition_columns(partition_by, fields)
+        check_new_schema(fields)
+        configuration = {**DEFAULT_PROPERTIES, **check_new_properties(properties or {})}
+        protocol = protocol_for(frozenset(features_of(fields)), configuration)
+    except LakefmtError as error:
+        error.table = error.table or table
+        raise
     configuration[FIELD_IDS_PROPERTY] = assign_field_ids(fields).encode()
     metadata = Metadata(
         id=environment.new_id(),
@@ -82,33 +90,32 @@ def plan_create(
             "properties": json_text(shown),
             "isManaged": "false",
         },
-        protocol=protocol_for(features_of(fields), configuration),
+        protocol=protocol,
         metadata=metadata,
     )
 
 
-def _check_partition_columns(partition_by: Sequence[str], schema: Schema, table: str) -> tuple[str, ...]:
-    names = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
-    for column in names:
+def _check_partition_columns(partition_by: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """Return the columns as the schema spells them."""
+    resolved = []
+    for column in partition_by:
         found = schema.find(column)
         if found is None:
             close = closest_names(column, schema.names)
             raise InvalidInputError(
                 f"There is no column {column!r} to partition by",
-                table=table,
                 hint=f"Did you mean {close[0]!r}?" if close else f"The columns are {', '.join(schema.names)}",
             )
-        if not isinstance(found.type, (PrimitiveType, DecimalType)) or found.type == PrimitiveType("variant"):
-            raise SchemaMismatchError(
-                f"Column {column!r} of type {found.type} cannot be partitioned by",
-                table=table,
-                hint="Choose a column of a plain type",
+        if not isinstance(found.type, PrimitiveType | DecimalType) or str(found.type) in _UNPARTITIONABLE:
+            raise InvalidInputError(
+                f"A table cannot be partitioned by {found.name!r}, which is of type {found.type}",
+                hint="Choose a column of plain values",
             )
-    resolved = tuple(schema.field(column).name for column in names)
+        resolved.append(found.name)
     if len(set(resolved)) < len(resolved):
-        raise InvalidInputError(f"partition_by names a column twice: {', '.join(names)}", table=table)
-    if names and len(names) == len(schema):
+        raise InvalidInputError(f"partition_by names a column twice: {', '.join(partition_by)}")
+    if resolved and len(resolved) == len(schema):
         raise InvalidInputError(
-            "A table cannot be partitioned by all of its columns", table=table, hint="Leave at least one out"
+            "Every column is a partition column", hint="Leave one out: a data file needs a column of its own"
         )
-    return resolved
+    return tuple(resolved)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine import discard_files
 from lakefmt.errors import CommitConflictError, TableExistsError
-from lakefmt.properties import FIELD_IDS_PROPERTY
+from lakefmt.schema import FIELD_IDS_PROPERTY
 from lakefmt.snapshot import Snapshot, load_snapshot
 from lakefmt.snapshot.replay import TableState
 from lakefmt.txn.operations.append import append_files, stage_rows

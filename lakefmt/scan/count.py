@@ -1,0 +1,48 @@
+"""Counting rows without reading them: from the log, then from footers, and only then from the rows themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lakefmt.manifest.statistics import StatisticsReader
+from lakefmt.scan.prune import covers
+from lakefmt.scan.read import count_footers, count_matching
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakefmt.manifest import FileList
+    from lakefmt.scan.plan import ScanPlan
+    from lakefmt.store import Store
+
+__all__ = ["count_rows"]
+
+
+def count_rows(store: Store, plan: ScanPlan) -> int:
+    """Return the number of rows of a scan.
+
+    Files that the predicate is known to be true for throughout count by the log's ``numRecords``, or by their footer
+    where the log has none; the rows of the others are looked at.
+    """
+    import pyarrow.compute as pc
+
+    files = plan.files
+    if plan.predicate is None:
+        return _count_whole(store, files, plan)
+    whole = covers(files, plan.predicate, plan.snapshot.schema, plan.snapshot.partition_columns)
+    known = _count_whole(store, files.filter(whole), plan)
+    rest = files.filter(pc.invert(whole))
+    return known + (count_matching(store, replace(plan, files=rest)) if rest.num_files else 0)
+
+
+def _count_whole(store: Store, files: FileList, plan: ScanPlan) -> int:
+    import pyarrow.compute as pc
+
+    if files.num_files == 0:
+        return 0
+    counts: pa.ChunkedArray = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
+    known = int(pc.sum(counts).as_py() or 0)
+    if counts.null_count == 0:
+        return known
+    return known + count_footers(store, replace(plan, files=files.filter(pc.is_null(counts))))

@@ -1,0 +1,37 @@
+"""Where the file of an action is: the key in the table's store ("Add File and Remove File", ``path``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from lakefmt.errors import UnsupportedFeatureError
+from lakefmt.log.paths import is_absolute_path, path_to_key
+from lakefmt.store.location import parse_location
+
+if TYPE_CHECKING:
+    from lakefmt.store import Store
+
+__all__ = ["locate"]
+
+
+def locate(store: Store, path: str) -> str:
+    """Return the key of an action's ``path``, relative or absolute, percent-encoded as the log has it.
+
+    Raises:
+        UnsupportedFeatureError: the path is absolute and leaves the table's folder.
+    """
+    if not is_absolute_path(path):
+        return path_to_key(path)
+    # A file URI is decoded where it is parsed; in every other absolute form the decoded text is the literal place.
+    place = parse_location(path if path.startswith("file:") else unquote(path))
+    root = parse_location(store.uri)
+    inside = place.kind == root.kind and place.container == root.container
+    if inside and place.path.startswith(f"{root.path}/"):
+        return place.path[len(root.path) + 1 :]
+    raise UnsupportedFeatureError(
+        "This release reads data files inside the table's folder only; this one is elsewhere",
+        table=store.uri,
+        path=path,
+        hint="Read the table with an engine that follows shallow clones, or copy its files into one table",
+    )

@@ -1,0 +1,110 @@
+"""From a snapshot, a projection and a predicate to the files that must be read; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
+from lakefmt.manifest.statistics import StatisticsReader
+from lakefmt.scan.prune import prune
+from lakefmt.schema import Schema, closest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakefmt.expressions import Predicate
+    from lakefmt.manifest import FileList
+    from lakefmt.snapshot import Snapshot
+
+__all__ = ["ScanPlan", "choose_columns", "plan_scan"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPlan:
+    """What a scan reads.
+
+    Attributes:
+        snapshot: the version read.
+        schema: the columns of the result, in its order.
+        predicate: rows to keep; None for all.
+        files: the files that may hold such rows.
+        total_files: how many files the version has.
+    """
+
+    snapshot: Snapshot
+    schema: Schema
+    predicate: Predicate | None
+    files: FileList
+    total_files: int
+
+
+def plan_scan(
+    snapshot: Snapshot, schema: Schema, predicate: Predicate | None, limit: int | None = None
+) -> ScanPlan:
+    """Prune the version's files by partition values and statistics.
+
+    Raises:
+        UnsupportedFeatureError: a file that is left has rows deleted by a vector.
+    """
+    files = snapshot.files
+    total = files.num_files
+    if predicate is not None:
+        files = files.filter(prune(files, predicate, snapshot.schema, snapshot.partition_columns))
+    elif limit is not None:
+        files = _enough_files(files, snapshot.schema, limit)
+    if files.has_deletion_vectors:
+        import pyarrow.compute as pc
+
+        first = files.filter(pc.is_valid(files.table["deletion_vector"])).table["path"][0].as_py()
+        raise UnsupportedFeatureError(
+            "This release cannot read files with rows deleted by a deletion vector",
+            table=snapshot.table_uri,
+            version=snapshot.version,
+            path=first,
+            hint="Read the table with DuckDB's delta extension or Spark, or rewrite it there (REORG ... APPLY (PURGE))",
+        )
+    return ScanPlan(snapshot, schema, predicate, files, total)
+
+
+def choose_columns(snapshot: Snapshot, columns: Sequence[str] | None) -> Schema:
+    """Return the projected schema, in the order asked for. Raises InvalidInputError naming the closest column."""
+    if columns is None:
+        return snapshot.schema
+    if isinstance(columns, str):
+        raise InvalidInputError(
+            f"columns is a list of names, not the text {columns!r}",
+            table=snapshot.table_uri,
+            hint=f"Write columns=[{columns!r}]",
+        )
+    fields = []
+    for name in columns:
+        field = snapshot.schema.find(name) if isinstance(name, str) else None
+        if field is None:
+            close = closest_names(str(name), snapshot.schema.names)
+            raise InvalidInputError(
+                f"There is no column {name!r}",
+                table=snapshot.table_uri,
+                version=snapshot.version,
+                hint=f"Did you mean {close[0]!r}?"
+                if close
+                else f"The columns are {', '.join(snapshot.schema.names)}",
+            )
+        fields.append(field)
+    if len({field.name for field in fields}) < len(fields):
+        raise InvalidInputError(f"columns names one twice: {', '.join(columns)}", table=snapshot.table_uri)
+    return Schema(fields)
+
+
+def _enough_files(files: FileList, schema: Schema, limit: int) -> FileList:
+    """Keep the first files that hold ``limit`` rows by the log's counts; a file without a count may hold none."""
+    import pyarrow.compute as pc
+
+    most = files.table.slice(
+        0, max(limit, 1)
+    )  # a file holds a row, usually: never parse a million statistics for five
+    counts = pc.fill_null(StatisticsReader(most["stats"], schema).num_records(), 0)
+    if (pc.sum(counts).as_py() or 0) < limit:
+        return files
+    reached = pc.greater_equal(pc.cumulative_sum(counts), limit)
+    return type(files)(files.table.slice(0, pc.index(reached, value=True).as_py() + 1))

@@ -1,0 +1,157 @@
+"""Scan: a read that a user describes, and the forms its rows come in."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.errors import InvalidInputError
+from lakefmt.expressions import parse_predicate
+from lakefmt.manifest.partition_values import parse_partition_values
+from lakefmt.manifest.statistics import StatisticsReader
+from lakefmt.scan.count import count_rows
+from lakefmt.scan.plan import ScanPlan, choose_columns, plan_scan
+from lakefmt.scan.read import read_batches, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import duckdb
+    import pandas as pd
+    import polars as pl
+
+    from lakefmt.expressions import Predicate
+    from lakefmt.schema import Schema
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+
+__all__ = ["Scan"]
+
+
+class Scan:
+    """A read of one version: some columns, the rows a predicate is true for. Nothing is read until a result is asked.
+
+    Any Arrow consumer takes it as a stream (``pa.table(scan)``, ``polars.from_arrow(scan)``); every consumption reads
+    anew, always the same version.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Any = None,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise InvalidInputError(f"limit is a number of rows, not {limit!r}", table=store.uri)
+        if where is None and params:
+            raise InvalidInputError("params without where have nothing to stand for", table=store.uri)
+        self._store = store
+        self._snapshot = snapshot
+        self._limit = limit
+        self.schema: Schema = choose_columns(snapshot, columns)
+        self.predicate: Predicate | None = (
+            None if where is None else parse_predicate(where, snapshot.schema, params, table=store.uri)
+        )
+
+    @cached_property
+    def plan(self) -> ScanPlan:
+        """The files this scan reads, of how many."""
+        return plan_scan(self._snapshot, self.schema, self.predicate, self._limit)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table in the table's column types."""
+        if self._limit is None:
+            return read_table(self._store, self.plan)
+        return pa.Table.from_batches(self.to_batches(), self.schema.to_arrow())
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in record batches, in bounded memory."""
+        batches = read_batches(self._store, self.plan, few=self._limit is not None)
+        return batches if self._limit is None else _first_rows(batches, self._limit)
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """Return the rows as an Arrow stream reader."""
+        return pa.RecordBatchReader.from_batches(self.schema.to_arrow(), self.to_batches())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a pandas data frame."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> pl.LazyFrame:
+        """Return a polars lazy frame that pushes its own columns, filters and limits down into this scan."""
+        from lakefmt.scan.polars_source import scan_to_polars
+
+        return scan_to_polars(self)
+
+    def to_duckdb(self, con: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelation:
+        """Make the rows view ``name`` of a DuckDB connection, and return it as a relation.
+
+        On local disk DuckDB reads the Parquet files itself, with its own push-down; elsewhere it draws the scan's
+        Arrow stream.
+        """
+        from lakefmt.scan.duckdb_view import scan_to_duckdb
+
+        return scan_to_duckdb(self, con, name)
+
+    def count(self) -> int:
+        """Return the number of rows, from metadata wherever it says enough; only the other files are read."""
+        counted = count_rows(self._store, self.plan)
+        return counted if self._limit is None else min(counted, self._limit)
+
+    def files(self) -> pa.Table:
+        """Return the files this scan reads; see ``Table.files`` for the columns."""
+        files = self.plan.files.table
+        snapshot = self._snapshot
+        schema = snapshot.schema
+        import pyarrow.compute as pc
+
+        from lakefmt.scan.locate import locate
+
+        texts = files["partition_values"]
+        partitions = [
+            parse_partition_values(pc.struct_field(texts, name), schema.field(name).type)
+            for name in snapshot.partition_columns
+        ]
+        columns: dict[str, Any] = {
+            "path": pa.array([locate(self._store, path) for path in files["path"].to_pylist()], pa.string()),
+            "size_bytes": files["size_bytes"],
+            "num_rows": StatisticsReader(files["stats"], schema).num_records(),
+            "modified": pc.cast(files["modified_ms"], pa.timestamp("ms", "UTC")),
+        }
+        columns |= dict(zip(snapshot.partition_columns, partitions, strict=True))
+        return pa.table(columns)
+
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema of the rows."""
+        return self.schema.to_arrow().__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Export the rows as an Arrow stream."""
+        return self.to_reader().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        where = "" if self.predicate is None else f", where={self.predicate.sql!r}"
+        limit = "" if self._limit is None else f", limit={self._limit}"
+        columns = ", ".join(self.schema.names)
+        return f"lakefmt.Scan({self._store.uri!r}, version={self._snapshot.version}, columns=[{columns}]{where}{limit})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+
+def _first_rows(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordBatch]:
+    left = limit
+    for batch in batches:
+        if left <= 0:
+            return
+        yield batch.slice(0, left)
+        left -= batch.num_rows
+        if left <= 0:
+            return
