@@ -34,7 +34,6 @@ FIELD_ID_LIMIT = 2147483447
 
 _MAPPED_ID = "delta.columnMapping.id"
 _MAPPED_NESTED_IDS = "delta.columnMapping.nested.ids"
-_MAPPED_NAME = "delta.columnMapping.physicalName"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def physical_arrow_schema(schema: Schema, field_ids: FieldIds, *, physical_names
 
 def _numbered_field(each: Field, parents: FieldPath, ids: FieldIds, *, physical_names: bool) -> pa.Field[Any]:
     path = (*parents, each.name)
-    name = str(each.metadata.get(_MAPPED_NAME, each.name)) if physical_names else each.name
+    name = each.physical_name if physical_names else each.name
     type_ = _numbered_type(each.type, path, ids, physical_names=physical_names)
     return _field(name, type_, path, ids, nullable=each.nullable)
 
@@ -185,7 +184,7 @@ def _member_paths(
         yield path, number if isinstance(number, int) else None
         nested = each.metadata.get(_MAPPED_NESTED_IDS)
         mapped = nested if isinstance(nested, dict) else {}
-        yield from _nested_paths(each.type, path, str(each.metadata.get(_MAPPED_NAME, each.name)), mapped)
+        yield from _nested_paths(each.type, path, each.physical_name, mapped)
 
 
 def _nested_paths(

@@ -48,6 +48,7 @@ PRIMITIVE_NAMES = frozenset(
     }
 )
 MAX_DECIMAL_PRECISION = 38
+PHYSICAL_NAME_KEY = "delta.columnMapping.physicalName"
 
 _SQL_ALIASES = {"bigint": "long", "bool": "boolean", "int": "integer", "smallint": "short", "tinyint": "byte"}
 _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
@@ -141,6 +142,11 @@ class Field:
     type: DataType
     nullable: bool = True
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def physical_name(self) -> str:
+        """The name in data files, statistics and partition values of a table whose column mapping is on."""
+        return str(self.metadata.get(PHYSICAL_NAME_KEY, self.name))
 
     def __str__(self) -> str:
         return f"{self.name}: {self.type}{'' if self.nullable else ' not null'}"

@@ -1,0 +1,123 @@
+"""Taking a few values out of many JSON texts: in Python for a few, in DuckDB for many.
+
+Values come out as texts, integers with all their digits, other numbers with the shortest that tell the double they
+are read as; and only where the JSON has the kind of value that the caller expects: anything else, and a text that is
+no JSON, is null. Measured on two cores, one column: a file costs Python 3 microseconds, DuckDB 0.8 and 10
+milliseconds before the first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import orjson
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Kind", "extract_texts"]
+
+Kind: TypeAlias = Literal["number", "text", "flag"]
+"""What the JSON must have: a number; a text; true or false."""
+
+_FEW = 5_000
+
+
+def extract_texts(
+    documents: pa.ChunkedArray[Any], wanted: Sequence[tuple[Sequence[str], Kind]], *, few: int = _FEW
+) -> list[pa.Array[Any]]:
+    """Return an array of texts for each wanted value, one entry per document.
+
+    Args:
+        documents: JSON texts; one that is null or broken has no values.
+        wanted: the keys that lead to a value, and what it must be.
+        few: up to how many documents are read in Python.
+    """
+    if len(documents) <= few:
+        return _extract_by_python(documents, wanted)
+    return _extract_by_duckdb(documents, wanted)
+
+
+def _extract_by_python(
+    documents: pa.ChunkedArray[Any], wanted: Sequence[tuple[Sequence[str], Kind]]
+) -> list[pa.Array[Any]]:
+    texts = documents.to_pylist()
+    trees = [_load(text) for text in texts]
+    columns: list[pa.Array[Any]] = []
+    for keys, kind in wanted:
+        values: list[Any] = trees
+        for key in keys:
+            values = [value.get(key) if type(value) is dict else None for value in values]
+        columns.append(pa.array([_text_of(value, kind) for value in values], pa.string()))
+    return columns
+
+
+def _load(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def _text_of(value: Any, kind: Kind) -> str | None:
+    found = type(value)
+    match kind:
+        case "text":
+            return cast("str", value) if found is str else None
+        case "flag":
+            return ("true" if value else "false") if found is bool else None
+        case "number":
+            return str(value) if found is int or found is float else None
+
+
+def _extract_by_duckdb(
+    documents: pa.ChunkedArray[Any], wanted: Sequence[tuple[Sequence[str], Kind]]
+) -> list[pa.Array[Any]]:
+    import duckdb
+
+    table = pa.Table.from_arrays([documents], names=["document"])
+    connection = duckdb.connect(config={"enable_external_access": "false"})
+    try:
+        connection.register("documents", table)
+        for document in ("document", "CASE WHEN json_valid(document) THEN document END"):
+            try:
+                found = connection.sql(_query(document, wanted)).to_arrow_table()
+            except duckdb.Error:  # a text among them is no JSON, which costs a second look at all of them
+                continue
+            return [_combined(column) for column in found.columns]
+    finally:
+        connection.close()
+    return _extract_by_python(documents, wanted)
+
+
+def _query(document: str, wanted: Sequence[tuple[Sequence[str], Kind]]) -> str:
+    values = [_expression(f"found[{place}]", kind) for place, (_, kind) in enumerate(wanted, start=1)]
+    columns = ", ".join(f"{value} AS c{place}" for place, value in enumerate(values))
+    paths = ", ".join(_pointer(keys) for keys, _ in wanted)
+    return f"SELECT {columns} FROM (SELECT json_extract({document}, [{paths}]) AS found FROM documents)"
+
+
+def _expression(value: str, kind: Kind) -> str:
+    match kind:
+        case "text":
+            return f"""CASE WHEN json_type({value}) = 'VARCHAR' THEN {value} ->> '$' END"""
+        case "flag":
+            return f"CASE WHEN json_type({value}) = 'BOOLEAN' THEN {value}::VARCHAR END"
+        case "number":
+            return (
+                f"CASE WHEN json_type({value}) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN {value}::VARCHAR END"
+            )
+
+
+def _pointer(keys: Sequence[str]) -> str:
+    """Return a JSON pointer (RFC 6901) as a SQL literal."""
+    pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
+    return "'" + pointer.replace("'", "''") + "'"
+
+
+def _combined(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+    combined: Any = column.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

@@ -1,0 +1,243 @@
+"""Bounds of a table's columns, per data file, out of the JSON of ``add.stats``.
+
+Whoever wrote them, nothing read here makes a file be skipped that holds a wanted row:
+
+* What is no JSON, of the wrong type, out of range or contradicts itself (a minimum above its maximum, more nulls
+  than rows) is unknown.
+* Greatest timestamps are raised by what truncation to milliseconds takes off.
+* Decimals of more digits than every double holds are widened by a double's precision: delta-rs 1.6.6 writes them
+  through one, so that its maxima may be too low, and fast JSON parsers read them through one. Others are exact.
+* A float column's maximum is known only where the file says that it counts NaN.
+* Under wide bounds a null count is known only if it is none or all (protocol section "Per-file Statistics").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from lakefmt.manifest.statistics_json import Kind, extract_texts
+from lakefmt.manifest.text_values import parse_texts
+from lakefmt.schema.arrow import arrow_type_of
+from lakefmt.schema.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    FieldPath,
+    MapType,
+    PrimitiveType,
+    StructType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakefmt.schema.table_schema import Schema
+
+__all__ = ["Bounds", "StatisticsReader"]
+
+_NO_BOUNDS = {"binary", "variant", "void"}
+_TEXTS = {"string", "date", "timestamp", "timestamp_ntz"}
+_LOST_TO_MILLISECONDS = 999
+_INT64_MAX = 2**63 - 1
+_EXACT_DIGITS = 15  # that every double holds
+_DOUBLE_STEP = 2.0**-51  # relative; what writing and reading through a double may take off, twice over
+_WIDE_DIGITS = 74
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is known of one column in each file; arrays aligned with the files, null is "not known".
+
+    Attributes:
+        minimum: no value that is not null is below it; of the column's type.
+        maximum: no value that is not null is above it, NaN included.
+        null_count: rows of the file, deleted ones included, in which the column is null.
+        num_records: rows of the file, deleted ones included.
+        tight: False where rows have been deleted since the bounds were taken.
+    """
+
+    minimum: pa.Array[Any]
+    maximum: pa.Array[Any]
+    null_count: pa.Array[Any]
+    num_records: pa.Array[Any]
+    tight: pa.Array[Any]
+
+
+class StatisticsReader:
+    """Statistics of some files, parsed when first asked for and then kept; not for several threads at once.
+
+    Args:
+        stats: the text of ``add.stats`` of each file.
+        schema: of the table.
+        columns: paths that will be asked for, to be parsed in one go.
+        nan_free: for each file whether its float maxima count NaN (``nan_free_files``); None: no file says so.
+        physical_names: the statistics go by the names of the schema's column mapping.
+    """
+
+    def __init__(
+        self,
+        stats: pa.ChunkedArray[Any] | pa.Array[Any],
+        schema: Schema,
+        columns: Sequence[FieldPath] = (),
+        *,
+        nan_free: Any = None,
+        physical_names: bool = False,
+    ) -> None:
+        self._stats: Any = pa.chunked_array([stats]) if isinstance(stats, pa.Array) else stats
+        self._schema = schema
+        self._columns = tuple(dict.fromkeys(columns))
+        self._nan_free = nan_free
+        self._physical_names = physical_names
+        self._num_records: Any = None
+        self._tight: Any = None
+        self._bounds: dict[FieldPath, Bounds] = {}
+
+    def num_records(self) -> pa.Array[Any]:
+        """Return the rows of each file, deleted ones included, as int64; null where it does not say."""
+        if self._num_records is None:
+            self._load(self._columns)
+        return cast("pa.Array[Any]", self._num_records)
+
+    def bounds(self, path: FieldPath) -> Bounds:
+        """Return what is known of a column.
+
+        Args:
+            path: names from the top-level column down through structs, as the schema spells them.
+
+        Raises:
+            KeyError: the schema has no such column.
+        """
+        if path not in self._bounds:
+            self._load(self._columns if path in self._columns else (path,))
+        return self._bounds[path]
+
+    def _load(self, paths: tuple[FieldPath, ...]) -> None:
+        """Parse the texts once, for the numbers of rows and these columns."""
+        places = [_locate(self._schema, path) for path in paths]
+        wanted: list[tuple[Sequence[str], Kind]] = [(("numRecords",), "number"), (("tightBounds",), "flag")]
+        for logical, (type_, physical) in zip(paths, places, strict=True):
+            path = physical if self._physical_names else logical
+            kind = _kind_of(type_) or "number"
+            wanted += [
+                (("nullCount", *path), "number"),
+                (("minValues", *path), kind),
+                (("maxValues", *path), kind),
+            ]
+        num_records, tight, *columns = extract_texts(self._stats, wanted)
+        self._num_records = _counts(num_records)
+        self._tight = _flags(tight)
+        for number, (path, (type_, _)) in enumerate(zip(paths, places, strict=True)):
+            null_count, least, greatest = columns[3 * number : 3 * number + 3]
+            self._bounds[path] = self._column_bounds(type_, null_count, least, greatest)
+
+    def _column_bounds(self, type_: DataType, null_count: Any, least: Any, greatest: Any) -> Bounds:
+        import pyarrow.compute as pc
+
+        arrow_type = arrow_type_of(type_)
+        if _kind_of(type_) is None:
+            minimum = maximum = cast("Any", pa.nulls)(len(null_count), arrow_type)
+        else:
+            minimum, maximum = parse_texts(least, arrow_type), parse_texts(greatest, arrow_type)
+            minimum, maximum = self._make_sound(type_, minimum, maximum)
+        counts = _counts(null_count)
+        everything = pc.equal(counts, self._num_records)
+        believable = pc.less_equal(counts, self._num_records)
+        extreme = pc.or_(pc.equal(counts, pa.scalar(0)), everything)
+        counts = _where(pc.and_(believable, pc.or_(self._tight, extreme)), counts)
+        return Bounds(minimum, maximum, counts, self._num_records, self._tight)
+
+    def _make_sound(self, type_: DataType, minimum: Any, maximum: Any) -> tuple[Any, Any]:
+        import pyarrow.compute as pc
+
+        contradiction = pc.fill_null(pc.greater(minimum, maximum), pa.scalar(value=False))
+        consistent = pc.invert(contradiction)
+        minimum, maximum = _where(consistent, minimum), _where(consistent, maximum)
+        match type_:
+            case PrimitiveType("timestamp" | "timestamp_ntz"):
+                instants = maximum.view(pa.int64())
+                highest = pa.scalar(_INT64_MAX - _LOST_TO_MILLISECONDS)
+                raised = pc.add(
+                    pc.min_element_wise(instants, highest, skip_nulls=False), pa.scalar(_LOST_TO_MILLISECONDS)
+                )
+                maximum = raised.view(maximum.type)
+            case PrimitiveType("float" | "double"):
+                minimum = _where(pc.is_finite(minimum), minimum)
+                maximum = _where(pc.is_finite(maximum), maximum)
+                known = pa.scalar(value=False) if self._nan_free is None else _flat(self._nan_free)
+                maximum = _where(known, maximum)
+            case DecimalType(precision) if precision > _EXACT_DIGITS:
+                minimum, maximum = _widened(minimum, upper=False), _widened(maximum, upper=True)
+        return minimum, maximum
+
+
+def _locate(schema: Schema, path: FieldPath) -> tuple[DataType, FieldPath]:
+    """Return the type of the column at ``path``, and its path in physical names."""
+    fields = schema.fields
+    physical: list[str] = []
+    type_: DataType | None = None
+    for name in path:
+        field = next((each for each in fields if each.name == name), None)
+        if field is None:
+            raise KeyError(path)
+        physical.append(field.physical_name)
+        type_ = field.type
+        fields = type_.fields if isinstance(type_, StructType) else ()
+    if type_ is None:
+        raise KeyError(path)
+    return type_, tuple(physical)
+
+
+def _kind_of(type_: DataType) -> Kind | None:
+    """Return what JSON has for a bound of the type, None where there are no bounds."""
+    match type_:
+        case PrimitiveType(name):
+            if name in _NO_BOUNDS:
+                return None
+            return "text" if name in _TEXTS else "flag" if name == "boolean" else "number"
+        case DecimalType():
+            return "number"
+        case ArrayType() | MapType() | StructType():
+            return None
+
+
+def _counts(texts: Any) -> Any:
+    import pyarrow.compute as pc
+
+    counts = parse_texts(texts, pa.int64())
+    return _where(pc.greater_equal(counts, pa.scalar(0)), counts)
+
+
+def _flags(texts: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.fill_null(pc.not_equal(texts, pa.scalar("false")), pa.scalar(value=True))
+
+
+def _widened(values: Any, *, upper: bool) -> Any:
+    """Move decimals outwards by what a double may have lost of them; unknown where that leaves the type's range."""
+    import pyarrow.compute as pc
+
+    type_ = values.type
+    wide = pa.decimal256(_WIDE_DIGITS, type_.scale)
+    last_digit = Decimal(1).scaleb(-type_.scale)  # for what the cast of the float rounds off
+    lost = pc.multiply(pc.abs(values.cast(pa.float64())), pa.scalar(_DOUBLE_STEP)).cast(wide)
+    lost = pc.add(lost, pa.scalar(last_digit, wide))
+    moved: Any = pc.add(values.cast(wide), lost) if upper else pc.subtract(values.cast(wide), lost)
+    end = pa.scalar(Decimal(10) ** (type_.precision - type_.scale), wide)
+    return _where(pc.less(pc.abs(moved), end), moved).cast(type_)
+
+
+def _where(condition: Any, values: Any) -> Any:
+    """Keep values where the condition is True, null elsewhere."""
+    import pyarrow.compute as pc
+
+    return pc.if_else(condition, values, pa.scalar(None, values.type))
+
+
+def _flat(mask: Any) -> Any:
+    combined = mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
