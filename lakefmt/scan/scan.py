@@ -114,18 +114,15 @@ class Scan:
 
         from lakefmt.scan.locate import locate
 
-        texts = files["partition_values"]
-        partitions = [
-            parse_partition_values(pc.struct_field(texts, name), schema.field(name).type)
-            for name in snapshot.partition_columns
-        ]
         columns: dict[str, Any] = {
             "path": pa.array([locate(self._store, path) for path in files["path"].to_pylist()], pa.string()),
             "size_bytes": files["size_bytes"],
             "num_rows": StatisticsReader(files["stats"], schema).num_records(),
             "modified": pc.cast(files["modified_ms"], pa.timestamp("ms", "UTC")),
+            "partition_values": _typed_partition_values(
+                files["partition_values"], schema, snapshot.partition_columns
+            ),
         }
-        columns |= dict(zip(snapshot.partition_columns, partitions, strict=True))
         return pa.table(columns)
 
     def __arrow_c_schema__(self) -> object:
@@ -144,6 +141,21 @@ class Scan:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+def _typed_partition_values(
+    texts: pa.ChunkedArray[Any], schema: Schema, columns: Sequence[str]
+) -> pa.Array[Any]:
+    """Return the log's strings as values: a struct, so that a partition column may have any name."""
+    import pyarrow.compute as pc
+
+    if not columns:
+        return pa.nulls(len(texts), pa.struct([]))
+    whole = texts.combine_chunks()
+    values: list[Any] = [
+        parse_partition_values(pc.struct_field(whole, name), schema.field(name).type) for name in columns
+    ]
+    return pa.StructArray.from_arrays(values, names=list(columns))
 
 
 def _first_rows(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordBatch]:
