@@ -42,7 +42,6 @@ def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
             statistics_columns(schema, partition_columns, snapshot.metadata.configuration)
         ),
         target_file_bytes=properties.target_file_size_bytes,
-        compression=properties.compression,
         name_file=_file_namer(partition_columns, environment),
     )
 
@@ -55,7 +54,7 @@ def to_add(file: WrittenFile, snapshot: Snapshot, modified_ms: int) -> AddFile:
         partition_values={name: format_partition_value(value) for name, value in values},
         size_bytes=file.size_bytes,
         modified_ms=modified_ms,
-        stats=encode_statistics(file.statistics, snapshot.schema),
+        stats=encode_statistics(file.statistics),
         tags=statistics_tags(file.statistics) or None,
     )
 
