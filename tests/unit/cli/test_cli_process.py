@@ -1,0 +1,131 @@
+"""The command as users run it: a process of its own, its streams pipes or a terminal."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pytest
+
+import lakefmt
+
+_COMMAND = [sys.executable, "-m", "lakefmt.cli"]
+
+
+def run(*arguments, **more):
+    return subprocess.run(
+        [*_COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False, **more
+    )
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A table of 30 columns and 5,000 rows."""
+    path = tmp_path_factory.mktemp("tables") / "wide"
+    lakefmt.write(path, pa.table({f"column_{number:02d}": range(5_000) for number in range(30)}))
+    return str(path)
+
+
+def test_json_of_a_process_is_one_document(wide):
+    result = run("info", wide, "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert orjson.loads(result.stdout)["num_rows"] == 5_000
+
+
+def test_installed_script_runs(wide):
+    script = Path(sys.executable).with_name("lakefmt")
+    result = subprocess.run([script, "schema", wide], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) == 31
+
+
+def test_missing_table_exits_1_without_a_traceback(tmp_path):
+    result = run("info", tmp_path / "none")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert len(result.stderr.splitlines()) == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_traceback_comes_with_debug(tmp_path):
+    result = run("info", tmp_path / "none", "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_wrong_command_line_exits_2():
+    assert run("info").returncode == 2
+    assert run("no-such-command").returncode == 2
+
+
+def test_pipe_gets_plain_text_as_wide_as_the_data(wide):
+    result = run("head", wide, "-n", "3")
+    assert result.stderr == ""
+    assert "\x1b" not in result.stdout
+    assert result.stdout.splitlines()[0].split()[-1] == "column_29"
+
+
+def test_terminal_gets_the_columns_that_fit(wide):
+    output = in_terminal([*_COMMAND, "head", wide, "-n", "3"], columns=80)
+    assert "\x1b[" in output
+    assert "column_00" in output
+    assert "more columns to the right" in output
+
+
+def test_reader_that_goes_away_ends_the_command_quietly(wide):
+    process = subprocess.Popen(
+        [*_COMMAND, "head", wide, "-n", "5000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_ctrl_c_ends_the_command_quietly(wide):
+    process = subprocess.Popen(
+        [*_COMMAND, "head", wide, "-n", "5000", "--json", "-v"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    # It writes more than a pipe holds, and nobody reads: once it has logged a request it is in the command.
+    process.stderr.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert b"Traceback" not in process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_output_in_ascii_escapes_what_it_cannot_show(tmp_path):
+    lakefmt.write(tmp_path / "names", pa.table({"name": ["Zürich"]}))
+    result = run("head", tmp_path / "names", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert result.returncode == 0
+    assert "Z\\xfcrich" in result.stdout
+
+
+def in_terminal(command, columns):
+    """Run ``command`` on a pseudo-terminal of that width and return all it printed."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    process = subprocess.Popen(command, stdout=slave, stderr=slave, stdin=slave, env=environment)
+    os.close(slave)
+    chunks = []
+    while True:
+        try:
+            chunk = os.read(master, 65_536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    process.wait(timeout=60)
+    os.close(master)
+    return b"".join(chunks).decode()
