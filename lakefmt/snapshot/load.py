@@ -72,7 +72,7 @@ def load_commits(store: Store, files: Sequence[LogFile]) -> list[Commit]:
     def load(file: LogFile) -> Commit:
         return decode_commit(store.read(file.key), table=store.uri, version=file.version, path=file.key)
 
-    if len(files) <= _READ_IN_LINE or store.local_path("") is not None:
+    if len(files) <= _READ_IN_LINE or store.local_path(files[0].key) is not None:
         return [load(file) for file in files]
     with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-log") as pool:
         return list(pool.map(load, files))
