@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lakefmt.store import Store
 
 __all__ = ["format_timestamp", "load_commit_times", "parse_timestamp", "resolve_timestamp"]
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_timestamp(value: str | datetime) -> int:
@@ -33,7 +36,9 @@ def parse_timestamp(value: str | datetime) -> int:
             hint="Write it as 2026-11-01T00:00:00Z",
         )
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1000)
+    return (aware - _EPOCH) // timedelta(
+        milliseconds=1
+    )  # whole numbers: a float of seconds loses milliseconds
 
 
 def format_timestamp(milliseconds: int) -> str:

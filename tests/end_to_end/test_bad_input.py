@@ -71,7 +71,9 @@ def test_version_that_never_existed_names_the_newest(table):
         table.at(version=7)
 
 
-@pytest.mark.parametrize(("moment", "match"), [("1999-01-01", "before the first"), ("2999-01-01", "after the last")])
+@pytest.mark.parametrize(
+    ("moment", "match"), [("1999-01-01", "before the first"), ("2999-01-01", "after the last")]
+)
 def test_timestamps_outside_the_history_name_its_ends(table, moment, match):
     with pytest.raises(VersionNotFoundError, match=match):
         table.at(timestamp=moment)
@@ -115,7 +117,11 @@ def test_what_is_no_predicate_is_refused_before_anything_is_read(table, where):
     ("data", "error", "words"),
     [
         ({"id": ["x"], "city": ["a"], "day": [dt.date(2026, 1, 1)]}, SchemaMismatchError, ["id"]),
-        ({"id": [2.5], "city": ["a"], "day": [dt.date(2026, 1, 1)]}, SchemaMismatchError, ["id", "2.5", "row 0"]),
+        (
+            {"id": [2.5], "city": ["a"], "day": [dt.date(2026, 1, 1)]},
+            SchemaMismatchError,
+            ["id", "2.5", "row 0"],
+        ),
         ({"id": [1], "citty": ["a"], "day": [dt.date(2026, 1, 1)]}, SchemaMismatchError, ["citty", "city"]),
         (5, InvalidInputError, ["int"]),
         ("/nowhere/at-all.parquet", LakefmtError, ["at-all"]),

@@ -1,0 +1,114 @@
+"""A plan's files as the engine's tasks, and its rows back in the table's schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt import engine
+from lakefmt.engine import ReadSpec, ReadTask
+from lakefmt.errors import LakefmtError
+from lakefmt.manifest.partition_values import parse_partition_values
+from lakefmt.manifest.statistics import nan_free_files
+from lakefmt.scan.locate import locate
+from lakefmt.schema import physical_arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lakefmt.manifest import FileList
+    from lakefmt.scan.plan import ScanPlan
+    from lakefmt.store import Store
+
+__all__ = ["count_footers", "count_matching", "plan_tasks", "read_batches", "read_spec", "read_table"]
+
+# Files are made into tasks so many at a time, so that a reader who stops early has not paid for a million.
+_TASKS_AT_ONCE = 1024
+
+
+def read_table(store: Store, plan: ScanPlan) -> pa.Table:
+    """Return the rows of the plan as one table. Raises CorruptTableError naming the file that is not as logged."""
+    return _naming_the_table(plan, lambda: engine.read_table(store, plan_tasks(store, plan), read_spec(plan)))
+
+
+def read_batches(store: Store, plan: ScanPlan, *, few: bool = False) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the plan, in bounded memory.
+
+    Args:
+        store: the table's store.
+        plan: what to read.
+        few: the caller may stop after some rows: files are opened one after the other.
+    """
+    batches = engine.read_batches(
+        store, plan_tasks(store, plan), read_spec(plan), executor=engine.ThreadExecutor(1) if few else None
+    )
+    try:
+        yield from batches
+    except LakefmtError as error:
+        raise _placed(error, plan) from error.__cause__
+
+
+def count_footers(store: Store, plan: ScanPlan) -> int:
+    """Return the rows of the plan's files by their footers; the predicate is not looked at."""
+    return _naming_the_table(plan, lambda: engine.count_footer_rows(store, plan_tasks(store, plan)))
+
+
+def count_matching(store: Store, plan: ScanPlan) -> int:
+    """Return how many rows of the plan's files match its predicate; only its columns are read."""
+    return _naming_the_table(
+        plan, lambda: engine.count_matching(store, plan_tasks(store, plan), read_spec(plan))
+    )
+
+
+def read_spec(plan: ScanPlan) -> ReadSpec:
+    """Return what the engine must know of the table: logical and physical columns, predicate, partitioning."""
+    snapshot = plan.snapshot
+    return ReadSpec(
+        schema=snapshot.schema.to_arrow(),
+        physical=physical_arrow_schema(snapshot.schema, snapshot.field_ids),
+        columns=tuple(plan.schema.names),
+        predicate=plan.predicate,
+        partition_columns=snapshot.partition_columns,
+    )
+
+
+def plan_tasks(store: Store, plan: ScanPlan) -> Iterator[ReadTask]:
+    """Yield a task for each of the plan's files."""
+    for start in range(0, plan.files.num_files, _TASKS_AT_ONCE):
+        yield from _tasks_of(store, plan, type(plan.files)(plan.files.table.slice(start, _TASKS_AT_ONCE)))
+
+
+def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTask]:
+    import pyarrow.compute as pc
+
+    table, snapshot = files.table, plan.snapshot
+    partitions: list[Any] = [
+        parse_partition_values(
+            pc.struct_field(table["partition_values"], name), snapshot.schema.field(name).type
+        )
+        for name in snapshot.partition_columns
+    ]
+    holds = nan_free_files(table["tags"]).to_pylist()
+    rows = zip(table["path"].to_pylist(), table["size_bytes"].to_pylist(), holds, strict=True)
+    for number, (path, size_bytes, hold) in enumerate(rows):
+        yield ReadTask(
+            key=locate(store, path),
+            size_bytes=size_bytes,
+            partition_values=tuple(values[number] for values in partitions),
+            float_bounds_hold=hold,
+        )
+
+
+def _naming_the_table(plan: ScanPlan, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except LakefmtError as error:
+        raise _placed(error, plan) from error.__cause__
+
+
+def _placed(error: LakefmtError, plan: ScanPlan) -> LakefmtError:
+    """Add to an engine's error, which knows the file, the table and version it belongs to."""
+    error.table = error.table or plan.snapshot.table_uri
+    error.version = plan.snapshot.version if error.version is None else error.version
+    return error
