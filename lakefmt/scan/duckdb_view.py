@@ -21,4 +21,4 @@ def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duc
     """
     source: Any = scan
     con.register(name, source)
-    return con.table(quote_identifier(name))
+    return con.sql(f"FROM {quote_identifier(name)}")
