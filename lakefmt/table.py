@@ -387,7 +387,7 @@ def _open_at(store: Store, version: int | None, timestamp: str | datetime | None
         moment_ms = parse_timestamp(timestamp)
         times = load_commit_times(store, in_commit=newest.properties.enable_in_commit_timestamps)
         version = resolve_timestamp(times, moment_ms, table=store.uri)
-    elif version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
+    elif version is not None and (type(version) is not int or version < 0):
         raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
     return Table(store, load_snapshot(store, version), read_only=version is not None)
 

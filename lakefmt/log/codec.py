@@ -261,9 +261,12 @@ _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
 
 def _decode_info(value: Mapping[str, Any]) -> CommitInfo:
     # Provenance is free-form: a field of an unexpected type is kept as it came, never an error.
-    known = {k: v for k, v in value.items() if k in _INFO_TYPES and isinstance(v, _INFO_TYPES[k])}
+    known: dict[str, Any] = {
+        k: v for k, v in value.items() if k in _INFO_TYPES and isinstance(v, _INFO_TYPES[k])
+    }
     more = {k: v for k, v in value.items() if k not in known and v is not None}
-    return CommitInfo(**{_INFO_FIELDS[k]: v for k, v in known.items()}, more=more)
+    fields: dict[str, Any] = {_INFO_FIELDS[k]: v for k, v in known.items()}
+    return CommitInfo(**fields, more=more)
 
 
 def _encode_info(info: CommitInfo) -> dict[str, Any]:

@@ -26,17 +26,16 @@ __all__ = ["History", "HistoryEntry", "load_history"]
 _READ_THREADS = 8
 # The provenance is a commit's first line, almost always; a commit may be hundreds of megabytes.
 _HEAD_BYTES = 64 * 1024
-_HISTORY_SCHEMA = pa.schema(
-    [
-        pa.field("version", pa.int64(), nullable=False),
-        pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
-        pa.field("operation", pa.string()),
-        pa.field("parameters", pa.map_(pa.string(), pa.string())),
-        pa.field("metrics", pa.map_(pa.string(), pa.string())),
-        pa.field("engine", pa.string()),
-        pa.field("txn_id", pa.string()),
-    ]
-)
+_HISTORY_FIELDS: list[pa.Field[Any]] = [
+    pa.field("version", pa.int64(), nullable=False),
+    pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
+    pa.field("operation", pa.string()),
+    pa.field("parameters", pa.map_(pa.string(), pa.string())),
+    pa.field("metrics", pa.map_(pa.string(), pa.string())),
+    pa.field("engine", pa.string()),
+    pa.field("txn_id", pa.string()),
+]
+_HISTORY_SCHEMA = pa.schema(_HISTORY_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,8 @@ class History(Sequence[HistoryEntry]):
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the rows of ``to_arrow`` to any Arrow consumer."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
+        rows: Any = self.to_arrow()
+        return rows.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
         rows = [_line(entry) for entry in self._entries]

@@ -55,7 +55,8 @@ def read_checkpoint_state(store: Store, files: Sequence[LogFile]) -> CheckpointS
             present = set(parquet.schema_arrow.names)
             for kind, found in rows.items():
                 if kind in present:
-                    found.extend(_valid(parquet.read([kind]).column(kind)).to_pylist())
+                    actions: Any = _valid(parquet.read([kind]).column(kind)).to_pylist()
+                    found.extend(actions)
 
         _with_parquet(store, file, read)
     first = files[0]
@@ -97,22 +98,22 @@ def read_checkpoint_files(
     return FileList(pa.concat_tables(parts))
 
 
-def _to_file_rows(adds: pa.ChunkedArray, partition_columns: Sequence[str]) -> pa.Table:
+def _to_file_rows(adds: Any, partition_columns: Sequence[str]) -> pa.Table:
     import pyarrow.compute as pc
 
     schema = file_list_schema(partition_columns)
     length = len(adds)
     names = {adds.type.field(i).name for i in range(adds.type.num_fields)}
 
-    def column(name: str, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    def column(name: str, kind: Any) -> Any:
         return pc.cast(pc.struct_field(adds, name), kind) if name in names else pa.nulls(length, kind)
 
     if "partitionValues" in names:
         maps = pc.struct_field(adds, "partitionValues")
-        values = [_map_lookup(maps, name) for name in partition_columns]
+        values: list[Any] = [_map_lookup(maps, name) for name in partition_columns]
     else:
         values = [pa.nulls(length, pa.string()) for _ in partition_columns]
-    columns = [
+    columns: list[Any] = [
         column("path", pa.string()),
         column("size", pa.int64()),
         pc.coalesce(column("modificationTime", pa.int64()), pa.scalar(0, pa.int64())),
@@ -124,7 +125,7 @@ def _to_file_rows(adds: pa.ChunkedArray, partition_columns: Sequence[str]) -> pa
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _map_lookup(maps: pa.ChunkedArray, key: str) -> pa.ChunkedArray:
+def _map_lookup(maps: Any, key: str) -> Any:
     import pyarrow.compute as pc
 
     # A map column whose writer saw only empty maps may be typed map<null, null>.
@@ -133,7 +134,7 @@ def _map_lookup(maps: pa.ChunkedArray, key: str) -> pa.ChunkedArray:
     return pc.cast(pc.map_lookup(maps, query_key=pa.scalar(key), occurrence="first"), pa.string())
 
 
-def _deletion_vectors(adds: pa.ChunkedArray, length: int, *, present: bool) -> pa.Array:
+def _deletion_vectors(adds: Any, length: int, *, present: bool) -> Any:
     import pyarrow.compute as pc
 
     if not present:
@@ -171,7 +172,7 @@ def _with_parquet(store: Store, file: LogFile, read: Callable[[pq.ParquetFile], 
         raise _corrupt(store, file, str(error)) from error
 
 
-def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _valid(column: Any) -> Any:
     return column.drop_null()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -34,19 +34,16 @@ def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
     ``partition_values`` (one string per partition column, in the protocol's serialisation, null for NULL), ``stats``
     (the JSON text of "Per-file Statistics", null where the writer gave none), ``tags``, ``deletion_vector``.
     """
-    return pa.schema(
-        [
-            pa.field("path", pa.string(), nullable=False),
-            pa.field("size_bytes", pa.int64(), nullable=False),
-            pa.field("modified_ms", pa.int64(), nullable=False),
-            pa.field(
-                "partition_values", pa.struct([pa.field(name, pa.string()) for name in partition_columns])
-            ),
-            pa.field("stats", pa.string()),
-            pa.field("tags", pa.map_(pa.string(), pa.string())),
-            pa.field("deletion_vector", DELETION_VECTOR_TYPE),
-        ]
-    )
+    fields: list[pa.Field[Any]] = [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("size_bytes", pa.int64(), nullable=False),
+        pa.field("modified_ms", pa.int64(), nullable=False),
+        pa.field("partition_values", pa.struct([pa.field(name, pa.string()) for name in partition_columns])),
+        pa.field("stats", pa.string()),
+        pa.field("tags", pa.map_(pa.string(), pa.string())),
+        pa.field("deletion_vector", DELETION_VECTOR_TYPE),
+    ]
+    return pa.schema(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ class FileList:
         """Whether any file has rows deleted by a vector."""
         return self.table["deletion_vector"].null_count < self.num_files
 
-    def filter(self, mask: pa.BooleanArray | pa.ChunkedArray) -> FileList:
+    def filter(self, mask: pa.BooleanArray | pa.ChunkedArray[Any]) -> FileList:
         """Keep the files where ``mask`` (one entry a file) is true."""
         return FileList(self.table.filter(mask))
 
@@ -141,7 +138,8 @@ class FileList:
             vectors = self.table["deletion_vector"]
             has_vector = pc.is_valid(vectors)
             drop = pc.and_(drop, pc.invert(has_vector))
-            ids = pc.binary_join_element_wise(self.table["path"], vector_ids(vectors), "\0")
+            join: Any = pc.binary_join_element_wise
+            ids = join(self.table["path"], vector_ids(vectors), "\0")
             drop = pc.or_(drop, pc.is_in(ids, value_set=pa.array(with_vector, pa.string())))
         return self.filter(pc.invert(drop))
 
@@ -165,9 +163,7 @@ class FileList:
         ]
 
 
-def partition_struct(
-    columns: Sequence[pa.Array | pa.ChunkedArray], names: Sequence[str], length: int
-) -> pa.StructArray:
+def partition_struct(columns: Sequence[Any], names: Sequence[str], length: int) -> pa.StructArray:
     """Return string columns as the ``partition_values`` struct; a table without partition columns has empty ones."""
     fields = [pa.field(name, pa.string()) for name in names]
     if not fields:
@@ -176,7 +172,7 @@ def partition_struct(
     return pa.StructArray.from_arrays(flat, fields=fields)
 
 
-def vector_ids(vectors: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def vector_ids(vectors: Any) -> Any:
     """Return ``deletionVector.uniqueId`` of each descriptor ("Derived Fields"), null where there is none."""
     import pyarrow.compute as pc
 

@@ -10,8 +10,6 @@ from lakefmt.scan.prune import covers
 from lakefmt.scan.read import count_footers, count_matching
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lakefmt.manifest import FileList
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.store import Store
@@ -41,7 +39,7 @@ def _count_whole(store: Store, files: FileList, plan: ScanPlan) -> int:
 
     if files.num_files == 0:
         return 0
-    counts: pa.ChunkedArray = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
+    counts = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
     known = int(pc.sum(counts).as_py() or 0)
     if counts.null_count == 0:
         return known

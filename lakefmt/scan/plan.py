@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
 from lakefmt.manifest.statistics import StatisticsReader
@@ -78,10 +80,10 @@ def choose_columns(snapshot: Snapshot, columns: Sequence[str] | None) -> Schema:
             hint=f"Write columns=[{columns!r}]",
         )
     fields = []
-    for name in columns:
-        field = snapshot.schema.find(name) if isinstance(name, str) else None
+    for name in map(str, columns):
+        field = snapshot.schema.find(name)
         if field is None:
-            close = closest_names(str(name), snapshot.schema.names)
+            close = closest_names(name, snapshot.schema.names)
             raise InvalidInputError(
                 f"There is no column {name!r}",
                 table=snapshot.table_uri,
@@ -103,8 +105,10 @@ def _enough_files(files: FileList, schema: Schema, limit: int) -> FileList:
     most = files.table.slice(
         0, max(limit, 1)
     )  # a file holds a row, usually: never parse a million statistics for five
-    counts = pc.fill_null(StatisticsReader(most["stats"], schema).num_records(), 0)
+    known: Any = StatisticsReader(most["stats"], schema).num_records()
+    counts: Any = pc.fill_null(known, 0)
     if (pc.sum(counts).as_py() or 0) < limit:
         return files
-    reached = pc.greater_equal(pc.cumulative_sum(counts), limit)
-    return type(files)(files.table.slice(0, pc.index(reached, value=True).as_py() + 1))
+    running: Any = pc.cumulative_sum(counts)
+    reached: Any = pc.index(pc.greater_equal(running, pa.scalar(limit, pa.int64())), True)
+    return type(files)(files.table.slice(0, reached.as_py() + 1))

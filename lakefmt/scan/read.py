@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefmt import engine
 from lakefmt.engine import ReadSpec, ReadTask
@@ -15,13 +13,17 @@ from lakefmt.scan.locate import locate
 from lakefmt.schema import physical_arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pyarrow as pa
 
     from lakefmt.manifest import FileList
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.store import Store
 
 __all__ = ["count_footers", "count_matching", "plan_tasks", "read_batches", "read_spec", "read_table"]
+
+_T = TypeVar("_T")
 
 # Files are made into tasks so many at a time, so that a reader who stops early has not paid for a million.
 _TASKS_AT_ONCE = 1024
@@ -90,7 +92,9 @@ def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTas
         for name in snapshot.partition_columns
     ]
     holds = nan_free_files(table["tags"]).to_pylist()
-    rows = zip(table["path"].to_pylist(), table["size_bytes"].to_pylist(), holds, strict=True)
+    rows: Iterable[tuple[Any, Any, bool]] = zip(
+        table["path"].to_pylist(), table["size_bytes"].to_pylist(), holds, strict=True
+    )
     for number, (path, size_bytes, hold) in enumerate(rows):
         yield ReadTask(
             key=locate(store, path),
@@ -100,7 +104,7 @@ def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTas
         )
 
 
-def _naming_the_table(plan: ScanPlan, read: Callable[[], Any]) -> Any:
+def _naming_the_table(plan: ScanPlan, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except LakefmtError as error:

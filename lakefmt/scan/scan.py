@@ -48,7 +48,7 @@ class Scan:
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         limit: int | None = None,
     ) -> None:
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        if limit is not None and (type(limit) is not int or limit < 0):
             raise InvalidInputError(f"limit is a number of rows, not {limit!r}", table=store.uri)
         if where is None and params:
             raise InvalidInputError("params without where have nothing to stand for", table=store.uri)
@@ -115,7 +115,9 @@ class Scan:
         from lakefmt.scan.locate import locate
 
         columns: dict[str, Any] = {
-            "path": pa.array([locate(self._store, path) for path in files["path"].to_pylist()], pa.string()),
+            "path": pa.array(
+                [locate(self._store, str(path)) for path in files["path"].to_pylist()], pa.string()
+            ),
             "size_bytes": files["size_bytes"],
             "num_rows": StatisticsReader(files["stats"], schema).num_records(),
             "modified": pc.cast(files["modified_ms"], pa.timestamp("ms", "UTC")),
@@ -131,7 +133,8 @@ class Scan:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Export the rows as an Arrow stream."""
-        return self.to_reader().__arrow_c_stream__(requested_schema)
+        reader: Any = self.to_reader()
+        return reader.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
         where = "" if self.predicate is None else f", where={self.predicate.sql!r}"

@@ -26,6 +26,8 @@ __all__ = ["Snapshot"]
 # Past this many unreconciled commits the list in hand is brought up to date, so that a handle that only appends
 # neither pays for a new list at every commit nor holds commits without end.
 _FOLD_AFTER_COMMITS = 256
+# Parsed once for all versions that share the metadata.
+_FROM_METADATA = ("schema", "properties", "field_ids")
 
 
 class Snapshot:
@@ -133,7 +135,7 @@ class Snapshot:
         base, pending = self._source or (self._files, ())
         if len(pending) > _FOLD_AFTER_COMMITS:
             base, pending = self.files, ()
-        return Snapshot(
+        after = Snapshot(
             self._store,
             state,
             version=version,
@@ -142,6 +144,11 @@ class Snapshot:
             base=base,
             commits=pending + commits,
         )
+        if after.metadata is self.metadata:
+            after.__dict__.update(
+                {name: self.__dict__[name] for name in _FROM_METADATA if name in self.__dict__}
+            )
+        return after
 
     def _replay(self, base: FileList | None, commits: tuple[Commit, ...]) -> FileList:
         columns = self.partition_columns

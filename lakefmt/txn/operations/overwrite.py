@@ -96,7 +96,7 @@ def overwrite(
 
 
 def _check_reach(snapshot: Snapshot, where: Predicate | None, *, dynamic_partitions: bool) -> None:
-    place = {"table": snapshot.table_uri, "version": snapshot.version}
+    place: Any = {"table": snapshot.table_uri, "version": snapshot.version}
     columns = ", ".join(snapshot.partition_columns) or "none"
     if dynamic_partitions and where is not None:
         raise InvalidInputError(
@@ -147,18 +147,18 @@ def _replaced_files(
     )
 
 
-def _partition_keys(files: FileList, snapshot: Snapshot) -> pa.Array:
+def _partition_keys(files: FileList, snapshot: Snapshot) -> pa.Array[Any]:
     """Return one text per file, equal where the partition values are: writers spell one value in several ways."""
     import pyarrow.compute as pc
 
-    parts = []
+    parts: list[Any] = []
     for name in snapshot.partition_columns:
-        texts = pc.struct_field(files.table["partition_values"], name)
+        texts: Any = pc.struct_field(files.table["partition_values"], name)
         kind = snapshot.schema.field(name).type
         if kind != PrimitiveType("binary"):
             texts = pc.cast(parse_partition_values(texts, kind), pa.string())
         parts.append(pc.binary_join_element_wise(pc.cast(pc.binary_length(texts), pa.string()), texts, ":"))
-    keys = pc.binary_join_element_wise(*[pc.fill_null(part, "null") for part in parts], ",")
+    keys: Any = pc.binary_join_element_wise(*[pc.fill_null(part, "null") for part in parts], ",")
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
 
 
