@@ -9,12 +9,12 @@ from urllib.parse import unquote
 import duckdb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
-__all__ = ["Answer", "answer_of_files", "answer_of_rows", "live_files"]
+__all__ = ["Answer", "answer_of_files", "answer_of_rows", "check_same", "live_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ def answer_of_files(files: Sequence[str]) -> Answer:
     """Return the answer that the rows of these Parquet files are."""
     with duckdb.connect() as connection:
         return _answer(connection, "read_parquet($files)", {"files": list(files)})
+
+
+def check_same(answers: Mapping[str, object]) -> None:
+    """Raise AssertionError where two of the answers, by contender, differ."""
+    (first, expected), *others = answers.items()
+    for name, answer in others:
+        if answer != expected:
+            raise AssertionError(f"{first} and {name} disagree: {expected!r} against {answer!r}")
 
 
 def live_files(path: Path) -> list[str]:

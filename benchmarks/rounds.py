@@ -9,6 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.answers import check_same
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -100,14 +102,5 @@ def _one_round(
             # Freed between the clocks: giving back a gigabyte is nobody's scan.
             del result
     if check:
-        _check_same(answers)
+        check_same(answers)
     return took
-
-
-def _check_same(answers: dict[str, object]) -> None:
-    names = list(answers)
-    for name in names[1:]:
-        if answers[name] != answers[names[0]]:
-            raise AssertionError(
-                f"{names[0]} and {name} disagree: {answers[names[0]]!r} against {answers[name]!r}"
-            )

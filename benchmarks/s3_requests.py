@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.answers import Answer, answer_of_rows
 from benchmarks.generated_data import EVENT_SCHEMA, event
 from benchmarks.results import Counts
 from lakefmt.testing.servers import S3Server
@@ -32,6 +33,7 @@ def measure(settings: Settings) -> tuple[Counts, ...]:
     appends = settings.scaled(full=APPENDS, quick=3)
     openers = {"lakefmt": _open_lakefmt, "delta-rs": _open_delta_rs}
     rows: list[tuple[str, ...]] = []
+    answers: dict[str, Answer] = {}
     with S3Server() as server:
         bucket = server.create_bucket()
         for name, opener in openers.items():
@@ -42,6 +44,7 @@ def measure(settings: Settings) -> tuple[Counts, ...]:
                 append(event(number))
             counted = _count(server.gate.requests())
             kinds = [*(counted.pop(kind, 0) for kind in KINDS), counted.total()]
+            answers[name] = _read(f"{bucket}/{name}", server.storage_options())
             rows.append((name, *(f"{count / appends:.2f}" for count in (sum(kinds), *kinds))))
     return (
         Counts(title="Requests per append on S3", columns=("", "all", *KINDS, "other"), rows=tuple(rows)),
@@ -57,15 +60,25 @@ def _open_lakefmt(uri: str, options: dict[str, Any]) -> Callable[[pa.Table], Any
 def _open_delta_rs(uri: str, options: dict[str, Any]) -> Callable[[pa.Table], Any]:
     from deltalake import DeltaTable, write_deltalake
 
-    own_names = {
+    table = DeltaTable.create(uri, EVENT_SCHEMA, storage_options=_delta_rs_names(options))
+    return lambda rows: write_deltalake(table, rows, mode="append")
+
+
+def _read(uri: str, options: dict[str, Any]) -> Answer:
+    """Return what the table holds; lakefmt reads both (delta-rs would hold the lock that this process's server needs)."""
+    import lakefmt
+
+    return answer_of_rows(lakefmt.open(uri, storage_options=options).to_arrow())
+
+
+def _delta_rs_names(options: dict[str, Any]) -> dict[str, str]:
+    return {
         "AWS_ACCESS_KEY_ID": options["key"],
         "AWS_SECRET_ACCESS_KEY": options["secret"],
         "AWS_ENDPOINT_URL": options["endpoint_url"],
         "AWS_REGION": options["client_kwargs"]["region_name"],
         "AWS_ALLOW_HTTP": "true",
     }
-    table = DeltaTable.create(uri, EVENT_SCHEMA, storage_options=own_names)
-    return lambda rows: write_deltalake(table, rows, mode="append")
 
 
 def _count(requests: Sequence[Request]) -> Counter[str]:
