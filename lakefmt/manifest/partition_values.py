@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError, InvalidInputError
-from lakefmt.manifest.text_values import format_scalar, parse_texts
+from lakefmt.manifest.text_values import format_day, format_instant, parse_texts
 from lakefmt.schema.arrow import arrow_type_of
 
 if TYPE_CHECKING:
@@ -63,10 +63,12 @@ def format_partition_value(value: pa.Scalar[Any]) -> str | None:
     if kinds.is_decimal(type_):
         return format(cast("Decimal", value.as_py()), "f")
     if kinds.is_date(type_):
-        return _checked(format_scalar(value))
+        return _checked(format_day(cast("Any", value).value), value)
     if kinds.is_timestamp(type_):
-        text = _checked(format_scalar(value))
-        return text if cast("Any", type_).tz is None else text.replace(" ", "T")
+        instant = cast("Any", value).value
+        if cast("Any", type_).tz is None:
+            return _checked(format_instant(instant, separator=" ", timespec="microseconds"), value)
+        return _checked(format_instant(instant, separator="T", timespec="microseconds"), value) + "Z"
     raise InvalidInputError(f"a value of type {type_} cannot be a partition value")
 
 
@@ -136,7 +138,8 @@ def _format_float(value: pa.Scalar[Any]) -> str:
         return "Infinity" if plain > 0 else "-Infinity"
     if plain == 0:
         return "0.0"
-    digits = Decimal(format_scalar(value))  # the shortest that come back as the same float of the same width
+    # Arrow gives the fewest digits that come back as the same float of the same width.
+    digits = Decimal(value.cast(pa.string()).as_py())
     if 1e-3 <= abs(plain) < 1e7:
         text = format(digits.normalize(), "f")
         return text if "." in text else f"{text}.0"
@@ -145,7 +148,10 @@ def _format_float(value: pa.Scalar[Any]) -> str:
     return f"{'-' if sign else ''}{mantissa[0]}.{mantissa[1:] or '0'}E{digits.adjusted()}"
 
 
-def _checked(text: str) -> str:
-    if "out of range" in text:
-        raise InvalidInputError(f"a date or time is out of range for a partition value: {text}")
+def _checked(text: str | None, value: pa.Scalar[Any]) -> str:
+    if text is None:
+        raise InvalidInputError(
+            f"a {value.type} outside the years 1 to 9999 cannot be a partition value",
+            hint="Not all readers of the log know such years",
+        )
     return text

@@ -9,7 +9,6 @@ null counts for every column, and bounds for numbers, texts, dates and times.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.statistics_reader import Bounds, StatisticsReader
+from lakefmt.manifest.text_values import format_day, format_instant
 from lakefmt.schema.types import Field, FieldPath, PrimitiveType, StructType
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ _NAME = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`.,]+?))\s*([.,]|$)")
 
 _PREFIX_CHARACTERS = 32
 _LAST_BEFORE_SURROGATES, _FIRST_AFTER_SURROGATES = "\ud7ff", "\ue000"
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (text alone; the zone is written behind it)
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 def encode_statistics(statistics: FileStatistics) -> str:
@@ -147,7 +145,7 @@ def _encode_bound(value: pa.Scalar[Any], *, upper: bool) -> Any:
     if kinds.is_timestamp(type_):
         return _encode_instant(cast("Any", value).value, utc=cast("Any", type_).tz is not None, upper=upper)
     if kinds.is_date32(type_):
-        return _encode_day(cast("Any", value).value)
+        return format_day(cast("Any", value).value)
     if kinds.is_decimal(type_):
         return orjson.Fragment(format(cast("Any", value).as_py(), "f").encode())
     return None
@@ -181,18 +179,8 @@ def _next_text(prefix: str) -> str | None:
 
 def _encode_instant(microseconds: int, *, utc: bool, upper: bool) -> str | None:
     milliseconds = -(-microseconds // 1000) if upper else microseconds // 1000
-    try:
-        moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
-    return moment.isoformat(timespec="milliseconds") + ("Z" if utc else "")
-
-
-def _encode_day(days: int) -> str | None:
-    try:
-        return date.fromordinal(days + _EPOCH_ORDINAL).isoformat()
-    except (ValueError, OverflowError):
-        return None
+    text = format_instant(milliseconds * 1000, separator="T", timespec="milliseconds")
+    return f"{text}Z" if utc and text is not None else text
 
 
 def _leaves(

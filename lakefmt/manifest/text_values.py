@@ -1,4 +1,4 @@
-"""Values from the texts that a log writes them as: partition values and the bounds in statistics.
+"""Values and the texts that a log writes them as, in partition values and in the bounds of statistics.
 
 Whole columns at a time by Arrow's own casts; only texts that those refuse (a year past 9999, a day without its
 zero, another UTC offset) are looked at one by one, each distinct one once.
@@ -7,6 +7,7 @@ zero, another UTC offset) are looked at one by one, each distinct one once.
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -14,8 +15,10 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["format_scalar", "parse_texts"]
+__all__ = ["format_day", "format_instant", "parse_texts"]
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (a text alone; the zone is written behind it)
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MICROSECONDS_A_DAY = 86_400_000_000
 _DATE_TIME = re.compile(
     r"\s*([+-]?\d{1,6})-(\d{1,2})-(\d{1,2})"
@@ -49,10 +52,23 @@ def parse_texts(texts: Any, type_: pa.DataType) -> Any:
         return _parse_each(texts, type_)
 
 
-def format_scalar(value: pa.Scalar[Any]) -> str:
-    """Return Arrow's text of a value: shortest digits for floats, six digits of a second for timestamps."""
-    text: str = value.cast(pa.string()).as_py()
-    return text
+def format_day(days: int) -> str | None:
+    """Return ``2026-01-01`` for days since 1970, None outside the years 1 to 9999, which not all readers know."""
+    try:
+        return date.fromordinal(days + _EPOCH_ORDINAL).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_instant(microseconds: int, *, separator: str, timespec: str) -> str | None:
+    """Return ``2026-01-01T00:00:00.000`` for microseconds since 1970, None outside the years 1 to 9999.
+
+    Not by Arrow, which prints other instants than it is given past the year 2262 in a time zone.
+    """
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(separator, timespec)
+    except OverflowError:
+        return None
 
 
 def _parse_each(texts: Any, type_: pa.DataType) -> Any:

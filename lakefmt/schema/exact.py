@@ -201,9 +201,7 @@ def _compact(values: Any) -> Any:
     """Return lists (or maps) in the plain layout, whose members are exactly the ones that its offsets cover."""
     type_ = values.type
     if not (pa.types.is_list(type_) or pa.types.is_map(type_)):
-        if "view" in str(type_):
-            values = values.take(_positions(values))  # casting a slice of views goes wrong in pyarrow 26
-        values = values.cast(pa.list_(type_.value_field))
+        values = _list_of_views(values) if "view" in str(type_) else values.cast(pa.list_(type_.value_field))
     members = values.keys if pa.types.is_map(type_) else values.values
     offsets = values.offsets
     if (
@@ -214,6 +212,16 @@ def _compact(values: Any) -> Any:
     ):
         return values.take(_positions(values))
     return values
+
+
+def _list_of_views(values: Any) -> Any:
+    """Return list views as lists; pyarrow 26's own cast of a slice of them makes negative offsets."""
+    import pyarrow.compute as pc
+
+    ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values), 0).cast(pa.int32()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    type_ = pa.list_(values.type.value_field)
+    return pa.ListArray.from_arrays(offsets, values.flatten(), type=type_, mask=_null_mask(values))
 
 
 def _fit_plain(values: Any, target: pa.DataType, truncate_ns: bool) -> Any:  # noqa: FBT001
@@ -412,5 +420,5 @@ def _shorten(value: Any) -> str:
     try:
         text = repr(value.as_py())
     except (ValueError, OverflowError):  # a date past the year 9999
-        text = str(value)
+        text = str(value.cast(pa.string()))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."

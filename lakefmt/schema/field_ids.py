@@ -115,10 +115,10 @@ def assign_field_ids(schema: Schema, previous: FieldIds | None = None) -> FieldI
     return FieldIds(ids, high_mark)
 
 
-def physical_arrow_schema(schema: Schema, field_ids: FieldIds, *, physical_names: bool = False) -> pa.Schema:
+def physical_arrow_schema(
+    schema: Schema, field_ids: FieldIds, *, physical_names: bool = False, void_columns: bool = False
+) -> pa.Schema:
     """Return the Arrow schema of a data file: as ``schema.to_arrow()``, each field and member with its number.
-
-    Columns of type ``void`` are left out (protocol section "Void Type").
 
     Args:
         schema: the table's.

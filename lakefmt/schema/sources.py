@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError, SchemaMismatchError, StoreError
+from lakefmt.schema.types import MAX_DECIMAL_PRECISION
 
 if TYPE_CHECKING:
     from lakefmt.schema.table_schema import Schema
@@ -150,8 +151,17 @@ def _column(name: str, values: Any, schema: Schema | None) -> Any:
     try:
         # By its own values first: told a type, pyarrow reads naive times as UTC and drops time zones.
         return pa.array(values, wanted)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+    except OverflowError as error:  # integers past 64 bits
+        return _wide_integers(name, values, error)
+    except (pa.ArrowException, TypeError, ValueError) as error:
         raise SchemaMismatchError(f"column {name}: {error}", hint="Give all its values one type") from error
+
+
+def _wide_integers(name: str, values: Any, error: OverflowError) -> pa.Array[Any]:
+    try:
+        return pa.array(values, pa.decimal128(MAX_DECIMAL_PRECISION, 0))
+    except (pa.ArrowException, TypeError, ValueError):
+        raise SchemaMismatchError(f"column {name}: {error}", hint="Pass such numbers as decimals") from error
 
 
 def _untold_type(type_: Any) -> pa.DataType | None:

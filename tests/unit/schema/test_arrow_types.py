@@ -75,7 +75,20 @@ def test_nanoseconds_become_microseconds_when_asked():
 
 
 def test_every_type_comes_back_from_arrow():
-    names = "string long integer short byte float double boolean binary date timestamp timestamp_ntz".split()
+    names = [
+        "string",
+        "long",
+        "integer",
+        "short",
+        "byte",
+        "float",
+        "double",
+        "boolean",
+        "binary",
+        "date",
+        "timestamp",
+        "timestamp_ntz",
+    ]
     schema = Schema.from_arrow({name: name for name in names} | {"d": "decimal(38,18)"})
     assert Schema.from_arrow(schema.to_arrow()) == schema
 

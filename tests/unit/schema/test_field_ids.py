@@ -5,7 +5,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakefmt.errors import CorruptTableError, InvalidInputError
-from lakefmt.schema import Field, FieldIds, PrimitiveType, Schema, assign_field_ids, parse_schema, physical_arrow_schema
+from lakefmt.schema import (
+    Field,
+    FieldIds,
+    PrimitiveType,
+    Schema,
+    assign_field_ids,
+    parse_schema,
+    physical_arrow_schema,
+)
 
 NESTED = {
     "id": "long",
@@ -41,7 +49,9 @@ def test_numbers_stay_when_columns_come_and_go_and_are_never_given_again():
 
 def test_a_replaced_column_gets_new_numbers():
     before = assign_field_ids(Schema.from_arrow({"a": pa.list_(pa.int8()), "b": "long"}))
-    after = assign_field_ids(Schema.from_arrow({"a": pa.list_(pa.string()), "b": "long"}), before.without(("a",)))
+    after = assign_field_ids(
+        Schema.from_arrow({"a": pa.list_(pa.string()), "b": "long"}), before.without(("a",))
+    )
     assert after.ids == {("a",): 4, ("a", "element"): 5, ("b",): 3}
 
 
@@ -89,7 +99,14 @@ def test_void_columns_are_not_in_files():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", '{"highMark":1,"ids":[[["a"],2]]}', '{"highMark":3,"ids":[[["a"],2],[["b"],2]]}', '{"highMark":1,"ids":[1]}'],
+    [
+        "",
+        "{}",
+        "[]",
+        '{"highMark":1,"ids":[[["a"],2]]}',
+        '{"highMark":3,"ids":[[["a"],2],[["b"],2]]}',
+        '{"highMark":1,"ids":[1]}',
+    ],
 )
 def test_garbage_in_the_property_is_a_corrupt_table(text):
     with pytest.raises(CorruptTableError, match=r"lakefmt\.fieldIds"):

@@ -5,7 +5,16 @@ import json
 import pytest
 
 from lakefmt.errors import CorruptTableError, UnsupportedFeatureError
-from lakefmt.schema import ArrayType, DecimalType, Field, MapType, PrimitiveType, StructType, format_schema, parse_schema
+from lakefmt.schema import (
+    ArrayType,
+    DecimalType,
+    Field,
+    MapType,
+    PrimitiveType,
+    StructType,
+    format_schema,
+    parse_schema,
+)
 
 EXAMPLE = """{"type":"struct","fields":[
  {"name":"a","type":"integer","nullable":false,"metadata":{}},
@@ -36,7 +45,22 @@ def test_the_protocols_example_comes_back_the_same():
 
 @pytest.mark.parametrize(
     "name",
-    "string long integer short byte float double boolean binary date timestamp timestamp_ntz variant void".split(),
+    [
+        "string",
+        "long",
+        "integer",
+        "short",
+        "byte",
+        "float",
+        "double",
+        "boolean",
+        "binary",
+        "date",
+        "timestamp",
+        "timestamp_ntz",
+        "variant",
+        "void",
+    ],
 )
 def test_every_plain_type_is_known(name):
     assert parse_schema(one(f'"{name}"')).field("c").type == PrimitiveType(name)
@@ -44,7 +68,11 @@ def test_every_plain_type_is_known(name):
 
 @pytest.mark.parametrize(
     ("text", "type_"),
-    [("decimal(10,2)", DecimalType(10, 2)), ("decimal( 38 , 38 )", DecimalType(38, 38)), ("decimal", DecimalType(10, 0))],
+    [
+        ("decimal(10,2)", DecimalType(10, 2)),
+        ("decimal( 38 , 38 )", DecimalType(38, 38)),
+        ("decimal", DecimalType(10, 0)),
+    ],
 )
 def test_decimals_are_parsed(text, type_):
     assert parse_schema(one(f'"{text}"')).field("c").type == type_
