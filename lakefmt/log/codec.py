@@ -111,7 +111,8 @@ def decode_metadata(value: Mapping[str, Any]) -> Metadata:
     configuration = value.get("configuration") or {}
     return Metadata(
         id=_text(value["id"]),
-        schema_string=_text(value["schemaString"]),
+        # Delta Live Tables set tables up with a first metaData that has none; ``Snapshot`` refuses one in force.
+        schema_string=_text(value.get("schemaString") or ""),
         partition_columns=tuple(map(_text, value.get("partitionColumns") or ())),
         configuration={_text(k): _text(v) for k, v in configuration.items() if v is not None},
         name=value.get("name"),

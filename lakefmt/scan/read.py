@@ -68,7 +68,7 @@ def read_spec(plan: ScanPlan) -> ReadSpec:
     snapshot = plan.snapshot
     return ReadSpec(
         schema=snapshot.schema.to_arrow(),
-        physical=physical_arrow_schema(snapshot.schema, snapshot.field_ids),
+        physical=physical_arrow_schema(snapshot.schema, snapshot.field_ids, void_columns=True),
         columns=tuple(plan.schema.names),
         predicate=plan.predicate,
         partition_columns=snapshot.partition_columns,

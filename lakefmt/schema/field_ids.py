@@ -12,7 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,7 +20,16 @@ import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError, InvalidInputError
 from lakefmt.schema.arrow import arrow_type_of, map_type
-from lakefmt.schema.types import ArrayType, DataType, Field, FieldPath, MapType, StructType, format_path
+from lakefmt.schema.types import (
+    ArrayType,
+    DataType,
+    Field,
+    FieldPath,
+    MapType,
+    PrimitiveType,
+    StructType,
+    format_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,14 +133,11 @@ def physical_arrow_schema(
         schema: the table's.
         field_ids: a number for every path in it.
         physical_names: name columns as the schema's column mapping says (for tables where it is on).
+        void_columns: keep columns of type ``void``, which no file has (protocol section "Void Type"), so that the
+            columns stand as in the schema.
     """
-    return pa.schema(
-        [
-            _numbered_field(each, (), field_ids, physical_names=physical_names)
-            for each in schema.fields
-            if not _is_void(each.type)
-        ]
-    )
+    fields = schema.fields if void_columns else _without_void(schema.fields)
+    return pa.schema([_numbered_field(each, (), field_ids, physical_names=physical_names) for each in fields])
 
 
 def _numbered_field(each: Field, parents: FieldPath, ids: FieldIds, *, physical_names: bool) -> pa.Field[Any]:
@@ -157,11 +163,7 @@ def _numbered_type(type_: DataType, path: FieldPath, ids: FieldIds, *, physical_
             )
         case StructType(fields):
             return pa.struct(
-                [
-                    _numbered_field(each, path, ids, physical_names=physical_names)
-                    for each in fields
-                    if not _is_void(each.type)
-                ]
+                [_numbered_field(each, path, ids, physical_names=physical_names) for each in fields]
             )
         case _:
             return arrow_type_of(type_)
@@ -204,5 +206,21 @@ def _nested_paths(
         yield from _nested_paths(member, (*path, name), f"{physical}.{name}", mapped)
 
 
-def _is_void(type_: DataType) -> bool:
-    return str(type_) == "void"
+def _without_void(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    return tuple(
+        replace(each, type=_type_without_void(each.type))
+        for each in fields
+        if each.type != PrimitiveType("void")
+    )
+
+
+def _type_without_void(type_: DataType) -> DataType:
+    match type_:
+        case StructType(fields):
+            return StructType(_without_void(fields))
+        case ArrayType(element, contains_null):
+            return ArrayType(_type_without_void(element), contains_null)
+        case MapType(key, value, value_contains_null):
+            return MapType(_type_without_void(key), _type_without_void(value), value_contains_null)
+        case _:
+            return type_

@@ -62,6 +62,13 @@ class Snapshot:
                 version=version,
                 hint="Restore the first commit from a backup",
             )
+        if not state.metadata.schema_string:
+            raise CorruptTableError(
+                "The table's metaData has no schemaString",
+                table=store.uri,
+                version=version,
+                hint="Open a later version, or restore the commit from a backup",
+            )
         self.version = version
         self.timestamp_ms = timestamp_ms
         self.protocol: Protocol = state.protocol

@@ -88,7 +88,7 @@ def test_pretty_printed_json_is_read():
         b'{"add":{"path":"a","partitionValues":{},"size":"1"}}',
         b'{"add":"a"}',
         b'{"protocol":{"minReaderVersion":true,"minWriterVersion":2}}',
-        b'{"metaData":{"id":"x"}}',
+        b'{"metaData":{"id":7}}',
         b'{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}\n{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}',
     ],
 )
