@@ -7,19 +7,20 @@ share of memory.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.data_file import OpenDataFile, put_data_file
 from lakefmt.engine.encoding import choose_encoding
+from lakefmt.engine.executor import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pyarrow as pa
 
+    from lakefmt.engine.encoding import Encoding
     from lakefmt.engine.statistics import StatisticsCollector
     from lakefmt.store.contract import Store
 
@@ -63,9 +64,12 @@ class Encoders:
     An error of any job is raised by the next call, whichever it is.
     """
 
-    def __init__(self, store: Store, schema: pa.Schema, *, threads: int | None, budget_bytes: int) -> None:
+    def __init__(
+        self, store: Store, schema: pa.Schema, *, compression: str, threads: int | None, budget_bytes: int
+    ) -> None:
         self._store = store
         self._schema = schema
+        self._compression = compression
         self._threads = threads
         self._budget_bytes = budget_bytes
         self._pool: ThreadPoolExecutor | None = None
@@ -81,7 +85,7 @@ class Encoders:
         """Write a file of one row group; ``inline`` does so on this thread, which beats starting one."""
 
         def job() -> None:
-            encoding = choose_encoding(rows, size_bytes, without_statistics=file.without_statistics)
+            encoding = self._choose_encoding(file, rows, size_bytes)
             file.size_bytes = put_data_file(self._store, file.key, self._schema, rows, encoding)
 
         if inline:
@@ -93,7 +97,7 @@ class Encoders:
         """Add a row group to a streamed file, which the first one opens."""
         self.written_bytes(file)
         if file.stream is None:
-            encoding = choose_encoding(rows, size_bytes, without_statistics=file.without_statistics)
+            encoding = self._choose_encoding(file, rows, size_bytes)
             file.stream = OpenDataFile(self._store, file.key, self._schema, encoding)
         stream = file.stream
         self._submit(file, lambda: stream.write_row_group(rows), size_bytes)
@@ -118,6 +122,11 @@ class Encoders:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _choose_encoding(self, file: FileInProgress, rows: pa.RecordBatch, size_bytes: int) -> Encoding:
+        return choose_encoding(
+            rows, size_bytes, compression=self._compression, without_statistics=file.without_statistics
+        )
+
     def _submit(self, file: FileInProgress, job: Callable[[], None], cost_bytes: int) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._num_threads(file.key), "lakefmt-encode")
@@ -136,5 +145,5 @@ class Encoders:
     def _num_threads(self, key: str) -> int:
         if self._threads is not None:
             return self._threads
-        cores = os.cpu_count() or 1
+        cores = available_cores()
         return cores if self._store.local_path(key) is not None else max(cores, _REMOTE_THREADS)

@@ -26,6 +26,7 @@ _TINY_BYTES = 16 << 10
 _SAMPLE_ROWS = 8192
 _DISTINCT_SHARE = 0.9
 _ZSTD_LEVEL = 1
+_CODECS = {"uncompressed": "none", "lz4_raw": "lz4"}  # pyarrow's names where they differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +59,27 @@ class Encoding:
 
 
 def choose_encoding(
-    sample: pa.RecordBatch, size_bytes: int, *, without_statistics: Collection[str]
+    sample: pa.RecordBatch, size_bytes: int, *, compression: str, without_statistics: Collection[str]
 ) -> Encoding:
     """Choose how to encode a file that begins with the rows of ``sample``.
 
     Args:
         sample: the first row group, in the file's schema.
         size_bytes: its size, about.
+        compression: codec by its name in table properties.
         without_statistics: leaf paths that get no footer statistics: partition columns, and float leaves that
             hold NaN, which writers leave out of the maximum, so that readers prune by it and lose rows.
     """
     tiny = size_bytes < _TINY_BYTES
+    codec = compression.lower()
+    codec = "snappy" if tiny and codec == "zstd" else _CODECS.get(codec, codec)
     statistics: list[str] | bool = True
     if without_statistics:
         leaves = [path for field in sample.schema for path in leaf_paths(field)]
         statistics = [path for path in leaves if path not in without_statistics] or False
     return Encoding(
-        compression="snappy" if tiny else "zstd",
-        compression_level=None if tiny else _ZSTD_LEVEL,
+        compression=codec,
+        compression_level=_ZSTD_LEVEL if codec == "zstd" else None,
         dictionary=False if tiny else _dictionary_leaves(sample),
         statistics=statistics,
     )

@@ -16,7 +16,7 @@ from lakefmt.errors import ConstraintViolationError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-__all__ = ["Piece", "split_by_partition"]
+__all__ = ["Piece", "partition_identity", "split_by_partition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,15 @@ def split_by_partition(batch: pa.RecordBatch, columns: Sequence[int]) -> list[Pi
     return pieces
 
 
+def partition_identity(values: Sequence[pa.Scalar[Any]]) -> tuple[Hashable, ...]:
+    """Return what is equal for equal partitions, to key a dict by; scalars are not fit for it (NaN != NaN)."""
+    return tuple(_identity(value) for value in values)
+
+
 def _piece(batch: pa.RecordBatch, columns: Sequence[int], nulled: pa.BooleanArray | None) -> Piece:
     values = tuple(batch.column(column)[0] for column in columns)
     count = 0 if nulled is None else nulled.true_count
-    return Piece(values, tuple(_identity(value) for value in values), batch, count)
+    return Piece(values, partition_identity(values), batch, count)
 
 
 def _identity(value: pa.Scalar[Any]) -> Hashable:

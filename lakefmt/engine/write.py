@@ -53,6 +53,7 @@ class WriteSpec:
         source_columns: the batches' names for the columns of ``schema``, in that order; None where they are equal.
         write_partition_columns: False leaves the partition columns out of the files.
         statistics_columns: paths (names of ``schema``) of the leaf columns that statistics are taken of.
+        compression: codec by its name in table properties; files too small for zstd to pay get snappy instead.
         target_file_bytes: size of a file, unless there are too few rows for it.
         row_group_rows: rows in a row group.
         buffer_bytes: Arrow bytes that may wait for their row group to fill, over all partitions.
@@ -66,6 +67,7 @@ class WriteSpec:
     source_columns: tuple[str, ...] | None = None
     write_partition_columns: bool = True
     statistics_columns: tuple[FieldPath, ...] = ()
+    compression: str = "zstd"
     target_file_bytes: int = _TARGET_FILE_BYTES
     row_group_rows: int = 122_880
     buffer_bytes: int = 256 << 20
@@ -151,7 +153,11 @@ class DataFileWriter:
         )  # with a file being streamed, longest idle first
         self._files: list[FileInProgress] = []
         self._encoders = Encoders(
-            store, self._file_schema, threads=spec.threads, budget_bytes=spec.buffer_bytes // 2
+            store,
+            self._file_schema,
+            compression=spec.compression,
+            threads=spec.threads,
+            budget_bytes=spec.buffer_bytes // 2,
         )
         self._finished = False
 

@@ -1,0 +1,237 @@
+"""Reading files with DuckDB: its Parquet reader under the user's own predicate text.
+
+The engine has a DuckDB database of its own in each process, since the one that binds predicates may not open files.
+A query sees nothing but the files it is given: its text is a projection, ``read_parquet`` of those files, and a
+predicate that was validated as one expression without subqueries.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.engine.executor import available_cores
+from lakefmt.engine.projection import find_column, repeat_value
+from lakefmt.engine.row_groups import has_float_bounds
+from lakefmt.errors import InvalidInputError, StoreError
+from lakefmt.expressions import ALL_ROWS, quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    import duckdb
+
+    from lakefmt.engine.footers import Footer
+    from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.expressions import Predicate
+    from lakefmt.store.contract import Store
+
+__all__ = ["can_read_with_duckdb", "read_with_duckdb"]
+
+_GLOB_CHARACTERS = frozenset("*?[")
+
+_lock = threading.Lock()
+_database: tuple[int, duckdb.DuckDBPyConnection] | None = None
+_abandoned: list[duckdb.DuckDBPyConnection] = []
+
+
+def can_read_with_duckdb(store: Store, files: Sequence[tuple[ReadTask, Footer]], spec: ReadSpec) -> bool:
+    """Whether DuckDB reads these files to the same rows, in the same types.
+
+    They must be whole local files of one partition, with every column that is needed, in the table's own type and
+    under the table's own name; and no bounds may stand in a footer by which DuckDB would prune away a NaN.
+    """
+    if spec.predicate is None or not spec.result_schema.names:
+        return False
+    first = files[0][0].partition_values
+    if not all(_duckdb_type(value.type) and _is_within_pythons_dates(value) for value in first):
+        return False
+    needed = dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns))
+    fields = [spec.physical_field(name) for name in needed if name not in spec.partition_columns]
+    if not fields or not all(_duckdb_type(field.type) for field in fields):
+        return False
+    return all(_is_as_in_table(store, task, footer, fields, spec) for task, footer in files)
+
+
+def _is_as_in_table(
+    store: Store, task: ReadTask, footer: Footer, fields: Sequence[pa.Field[Any]], spec: ReadSpec
+) -> bool:
+    path = store.local_path(task.key)
+    if path is None or set(path) & _GLOB_CHARACTERS:
+        return False
+    if task.rows is not None or task.row_groups is not None or has_float_bounds(footer, task, spec):
+        return False
+    columns = (find_column(footer, field, by_id=spec.match_by_id) for field in fields)
+    return all(
+        column is not None and column.is_plain and column.name == field.name
+        for column, field in zip(columns, fields, strict=True)
+    )
+
+
+def read_with_duckdb(
+    store: Store, tasks: Sequence[ReadTask], spec: ReadSpec, *, whole: bool
+) -> Generator[pa.Table, None, None]:
+    """Yield the rows of the tasks that ``can_read_with_duckdb`` said yes to, in any order.
+
+    Args:
+        store: where the files are, a local one.
+        tasks: the files.
+        spec: what is wanted of them.
+        whole: all rows in one table, a fifth faster; else in bounded memory, as they are asked for.
+
+    Raises:
+        InvalidInputError: the predicate fails on a value.
+        StoreError: a file cannot be read.
+    """
+    import duckdb
+
+    predicate = spec.predicate or ALL_ROWS
+    cursor = _cursor()
+    try:
+        relation: Any = cursor.sql(_query(store, tasks, spec, predicate), params=predicate.params)
+        for rows in [_to_table(relation)] if whole else _to_tables(relation):
+            yield _in_result_types(rows, tasks[0], spec)
+    except duckdb.IOException as error:
+        raise StoreError(f"cannot read data files: {_first_line(error)}", table=store.uri) from error
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"the predicate fails on a value: {_first_line(error)}",
+            table=store.uri,
+            hint="Use TRY_CAST, or exclude such rows first",
+        ) from error
+    finally:
+        cursor.close()
+
+
+def _to_table(relation: Any) -> pa.Table:
+    # DuckDB 1.4 has the older name only, 2.0 the newer. Not `execute`, whose result copies the rows once more.
+    to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
+    table: pa.Table = to_table()
+    return table
+
+
+def _to_tables(relation: Any) -> Iterator[pa.Table]:
+    for batch in pa.RecordBatchReader.from_stream(relation):
+        yield pa.Table.from_batches([batch])
+
+
+def _query(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec, predicate: Predicate) -> str:
+    from_files, result = [], []
+    for name in dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns)):
+        if name not in spec.partition_columns:
+            source = quote_identifier(spec.physical_field(name).name)
+            if name in spec.result_schema.names:
+                result.append(quote_identifier(name))
+        elif name in spec.predicate_columns:
+            value = tasks[0].partition_values[spec.partition_columns.index(name)]
+            source = f"CAST({quote_literal(value)} AS {_duckdb_type(value.type)})"
+        else:
+            continue
+        from_files.append(f"{source} AS {quote_identifier(name)}")
+    files = ", ".join(quote_literal(store.local_path(task.key)) for task in tasks)
+    return (
+        f"SELECT {', '.join(result) or 'true'} "
+        f"FROM (SELECT {', '.join(from_files) or 'true'} "
+        f"FROM read_parquet([{files}], hive_partitioning = false, union_by_name = false)) AS candidate_rows "
+        f"WHERE {predicate.to_duckdb()}"
+    )
+
+
+def _in_result_types(rows: pa.Table, task: ReadTask, spec: ReadSpec) -> pa.Table:
+    """Return rows of the query's result as rows of the read's: partition values added, types told exactly."""
+    target = spec.result_schema
+    if not spec.partition_columns and rows.schema.equals(target):
+        return rows
+    columns: list[Any] = []
+    for field in target:
+        if field.name in spec.partition_columns:
+            value = task.partition_values[spec.partition_columns.index(field.name)]
+            columns.append(repeat_value(value, rows.num_rows))
+        else:
+            column = rows.column(field.name)
+            columns.append(column if column.type.equals(field.type) else column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=target)
+
+
+def _duckdb_type(kind: pa.DataType) -> str | None:
+    """Return DuckDB's name of a type that it keeps exactly on the way from Parquet to Arrow, else None."""
+    if pa.types.is_decimal128(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    return _TYPE_NAMES.get(kind)
+
+
+_TYPE_NAMES: dict[pa.DataType, str] = {
+    pa.bool_(): "BOOLEAN",
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
+    pa.date32(): "DATE",
+    pa.timestamp("us"): "TIMESTAMP",
+    pa.timestamp("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
+}
+
+
+def _is_within_pythons_dates(value: pa.Scalar[Any]) -> bool:
+    try:
+        value.as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
+
+
+def _cursor() -> duckdb.DuckDBPyConnection:
+    global _database
+    found = _database
+    if found is None or found[0] != os.getpid():
+        with _lock:
+            found = _database
+            if found is None or found[0] != os.getpid():
+                if found is not None:
+                    # Inherited through fork: its threads live in the parent alone, so closing it could wait for ever.
+                    _abandoned.append(found[1])
+                found = _database = (os.getpid(), _connect())
+    cursor = found[1].cursor()
+    cursor.execute("SET enable_progress_bar = false")  # of the session; it would print from worker threads
+    return cursor
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "preserve_insertion_order": "false",
+            # DuckDB's own choice is a folder in whatever folder the process stands in.
+            "temp_directory": str(Path(tempfile.gettempdir()) / f"lakefmt-duckdb-{os.getpid()}"),
+            "threads": str(available_cores()),
+        }
+    )
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL parquet_metadata_cache = true")
+    return connection
+
+
+def _forget_lock() -> None:
+    # A thread of the parent may have held it at the fork; nobody in the child would ever release it.
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

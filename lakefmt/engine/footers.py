@@ -1,0 +1,196 @@
+"""Parquet footers: read once, kept for as long as there is room.
+
+A data file never changes under its key, so a footer that was read stays true; a file that is gone is noticed when its
+pages are read. The cache belongs to the process, holds at most ``CACHE_BYTES`` and forgets what was used least
+recently. On local disk it saves 80 us a file, on an object store one or two requests.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.errors import CorruptTableError, ObjectNotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakefmt.store.contract import Store
+
+__all__ = ["CACHE_BYTES", "Footer", "forget_footers", "load_footer", "open_parquet"]
+
+CACHE_BYTES = 64 << 20
+_PARSED_SHARE = 8  # a footer in memory is several times its length in the file
+
+_lock = threading.Lock()
+_cache: OrderedDict[tuple[str, str, int], Footer] = OrderedDict()
+_cached_bytes = 0
+
+
+class Footer:
+    """What a file's footer says.
+
+    Attributes:
+        metadata: pyarrow's ``FileMetaData``.
+        size_bytes: memory it takes, about.
+        bounds: what ``row_groups`` has made of its statistics, by leaf column.
+    """
+
+    def __init__(self, metadata: Any) -> None:
+        self.metadata = metadata
+        self.size_bytes: int = metadata.serialized_size * _PARSED_SHARE
+        self.bounds: dict[int, Any] = {}
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The file's columns as Arrow types."""
+        schema: pa.Schema = self.metadata.schema.to_arrow_schema()
+        return schema
+
+    @cached_property
+    def row_counts(self) -> list[int]:
+        """Rows of each row group."""
+        return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
+
+    @cached_property
+    def first_leaves(self) -> list[int]:
+        """For each top-level column the number of its first leaf column, and one past the last at the end."""
+        starts = [0]
+        for field in self.schema:
+            starts.append(starts[-1] + count_leaves(field.type))
+        return starts
+
+
+def load_footer(store: Store, key: str, size_bytes: int) -> Footer:
+    """Return the footer of a data file.
+
+    Args:
+        store: where the file is.
+        key: its key.
+        size_bytes: its length as the log has it.
+
+    Raises:
+        CorruptTableError: the file is missing, or is no Parquet file of that length.
+        StoreError: storage failed.
+    """
+    global _cached_bytes
+    place = (store.uri, key, size_bytes)
+    with _lock:
+        footer = _cache.get(place)
+        if footer is not None:
+            _cache.move_to_end(place)
+            return footer
+    with open_parquet(store, key, size_bytes) as file:
+        footer = Footer(file.metadata)
+    with _lock:
+        if place not in _cache and footer.size_bytes <= CACHE_BYTES:
+            _cache[place] = footer
+            _cached_bytes += footer.size_bytes
+            while _cached_bytes > CACHE_BYTES:
+                _, oldest = _cache.popitem(last=False)
+                _cached_bytes -= oldest.size_bytes
+    return footer
+
+
+def forget_footers() -> None:
+    """Empty the cache."""
+    global _cached_bytes
+    with _lock:
+        _cache.clear()
+        _cached_bytes = 0
+
+
+@contextmanager
+def open_parquet(
+    store: Store,
+    key: str,
+    size_bytes: int,
+    *,
+    footer: Footer | None = None,
+    dictionaries: list[str] | None = None,
+) -> Iterator[Any]:
+    """Open a data file as a ``pyarrow.parquet.ParquetFile``; what goes wrong inside the block is mapped.
+
+    Args:
+        store: where the file is.
+        key: its key.
+        size_bytes: its length as the log has it.
+        footer: its footer, where known.
+        dictionaries: string columns to be read as dictionaries.
+
+    Raises:
+        CorruptTableError: the file is missing, or not the Parquet that it should be.
+        StoreError: storage failed.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with _open(store, key, size_bytes) as source:
+            yield pq.ParquetFile(
+                source,
+                metadata=None if footer is None else footer.metadata,
+                read_dictionary=dictionaries,
+                # Few large requests where a request costs; on a memory map it tells the system what comes next.
+                pre_buffer=True,
+            )
+    except (ObjectNotFoundError, FileNotFoundError) as error:
+        raise CorruptTableError(
+            "a data file that the log names is missing",
+            table=store.uri,
+            path=key,
+            hint="It was deleted outside of the table, or by a vacuum since this version was opened: refresh the "
+            "table, or restore a version whose files are all there",
+        ) from error
+    except StoreError:
+        raise
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StoreError(
+                f"cannot read a data file: {error.strerror}", table=store.uri, path=key
+            ) from error
+        raise CorruptTableError(
+            f"a data file is not what the log says: {_first_line(error)}",
+            table=store.uri,
+            path=key,
+            hint="It is truncated or was overwritten: restore the file, or a version of the table without it",
+        ) from error
+
+
+def _open(store: Store, key: str, size_bytes: int) -> pa.NativeFile:
+    path = store.local_path(key)
+    # Pages are decompressed straight from the page cache, which spares a copy of the file (a tenth of a whole scan).
+    return store.open_input(key, size_bytes) if path is None else pa.memory_map(path)
+
+
+def count_leaves(kind: pa.DataType) -> int:
+    """Return how many Parquet columns a type is stored in."""
+    nested: Any = kind
+    if (
+        pa.types.is_struct(kind)
+        or pa.types.is_map(kind)
+        or pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+    ):
+        if pa.types.is_map(kind):
+            return count_leaves(nested.key_type) + count_leaves(nested.item_type)
+        return sum(count_leaves(nested.field(i).type) for i in range(nested.num_fields))
+    return 1
+
+
+def _forget_lock() -> None:
+    # A thread of the parent may have held it at the fork; nobody in the child would ever release it.
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

@@ -1,0 +1,209 @@
+"""Reading row groups of one file with pyarrow, in the table's columns.
+
+With a predicate, the columns it looks at are read first, and the others only of row groups in which a row is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from lakefmt.engine.footers import load_footer, open_parquet
+from lakefmt.engine.projection import FileColumn, adapt, find_column, repeat_value
+from lakefmt.engine.row_groups import RowGroups, choose_row_groups
+from lakefmt.errors import CorruptTableError, LakefmtError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from lakefmt.engine.footers import Footer
+    from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.store.contract import Store
+
+__all__ = ["Unit", "count_unit", "read_unit", "row_group_runs"]
+
+_RUN_ROWS = 122_880  # row groups are looked at together up to so many rows
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one thread reads in one go: some row groups of a task.
+
+    Attributes:
+        task: the file.
+        row_groups: those of the task's that it is about; None: all that the predicate leaves, not looked at yet.
+        threads: pyarrow may decode columns in parallel, since there is little else to do.
+    """
+
+    task: ReadTask
+    row_groups: RowGroups | None = None
+    threads: bool = False
+
+
+def read_unit(store: Store, spec: ReadSpec, unit: Unit) -> pa.Table:
+    """Return the unit's rows in the result's columns, filtered.
+
+    Raises:
+        CorruptTableError: the file is missing, or not what the log says.
+        InvalidInputError: the predicate fails on a value.
+        StoreError: storage failed.
+    """
+    try:
+        with _OpenFile(store, spec, unit) as file:
+            tables = [file.read(run) for run in file.runs()]
+    except LakefmtError as error:
+        error.table = error.table or store.uri
+        raise
+    if len(tables) == 1:
+        return tables[0]
+    return pa.concat_tables(tables) if tables else spec.result_schema.empty_table()
+
+
+def count_unit(store: Store, spec: ReadSpec, unit: Unit) -> int:
+    """Return how many rows ``read_unit`` would, looking at the predicate's columns alone. Raises what it does."""
+    with _OpenFile(store, spec, unit) as file:
+        return sum(file.count(run) for run in file.runs())
+
+
+def row_group_runs(footer: Footer, groups: Sequence[int], limit_rows: int) -> list[tuple[int, ...]]:
+    """Cut row groups into runs of at most ``limit_rows`` rows (or of one row group)."""
+    runs: list[tuple[int, ...]] = []
+    run: list[int] = []
+    rows = 0
+    for group in groups:
+        count = footer.row_counts[group]
+        if run and rows + count > limit_rows:
+            runs.append(tuple(run))
+            run, rows = [], 0
+        run.append(group)
+        rows += count
+    if run:
+        runs.append(tuple(run))
+    return runs
+
+
+class _OpenFile:
+    """A data file while a unit of it is read."""
+
+    def __init__(self, store: Store, spec: ReadSpec, unit: Unit) -> None:
+        self._spec = spec
+        self._task = unit.task
+        self._threads = unit.threads
+        self._footer = load_footer(store, unit.task.key, unit.task.size_bytes)
+        groups = unit.row_groups or choose_row_groups(self._footer, unit.task, spec)
+        self._groups = groups.chosen
+        self._covered = groups.covered
+        needed = dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns))
+        self._columns: dict[str, FileColumn | None] = {
+            name: find_column(self._footer, spec.physical_field(name), by_id=spec.match_by_id)
+            for name in needed
+            if name not in spec.partition_columns
+        }
+        dictionaries = [column.name for column in self._columns.values() if column and column.as_dictionary]
+        self._context = open_parquet(
+            store, unit.task.key, unit.task.size_bytes, footer=self._footer, dictionaries=dictionaries
+        )
+
+    def __enter__(self) -> Self:
+        self._file = self._context.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._context.__exit__(kind, error, trace)
+
+    def runs(self) -> Iterator[tuple[int, ...]]:
+        """Yield the row groups in the portions that are read together."""
+        if self._spec.predicate is not None:
+            yield from row_group_runs(self._footer, self._groups, _RUN_ROWS)
+        elif self._groups:
+            yield self._groups
+
+    def read(self, groups: tuple[int, ...]) -> pa.Table:
+        names = self._spec.result_schema.names
+        num_rows = sum(self._footer.row_counts[group] for group in groups)
+        mask, looked_at = self._mask(groups)
+        if mask is None:
+            return self._assemble(names, self._load(groups, names), num_rows)
+        matching = mask.true_count
+        if not matching:
+            return self._spec.result_schema.empty_table()
+        columns = self._load(groups, [name for name in names if name not in looked_at]) | looked_at
+        if matching < num_rows:
+            # Before types are adapted: dictionaries are decoded for the rows that are left only.
+            columns = {name: column.filter(mask) for name, column in columns.items() if name in names}
+        return self._assemble(names, columns, matching)
+
+    def count(self, groups: tuple[int, ...]) -> int:
+        mask, _ = self._mask(groups)
+        return sum(self._footer.row_counts[group] for group in groups) if mask is None else mask.true_count
+
+    def _mask(self, groups: tuple[int, ...]) -> tuple[pa.BooleanArray | None, dict[str, Any]]:
+        """Return which rows are wanted (None: all), and the columns read to find out."""
+        mask: Any = None
+        looked_at: dict[str, Any] = {}
+        num_rows = sum(self._footer.row_counts[group] for group in groups)
+        if self._spec.predicate is not None and not self._covered.issuperset(groups):
+            names = self._spec.predicate_columns
+            looked_at = self._load(groups, names)
+            mask = self._spec.predicate.matches(self._assemble(names, looked_at, num_rows))
+        if self._task.rows is not None:
+            import pyarrow.compute as pc
+
+            there: Any = self._rows_there(groups)
+            mask = there if mask is None else pc.and_(mask, there)
+        return mask, looked_at
+
+    def _rows_there(self, groups: tuple[int, ...]) -> Any:
+        if self._task.rows is None:
+            raise AssertionError("asked for without a selection")
+        counts = self._footer.row_counts
+        starts = [sum(counts[:group]) for group in groups]
+        parts: list[Any] = [
+            self._task.rows.keep(start, counts[group]) for start, group in zip(starts, groups, strict=True)
+        ]
+        return pa.concat_arrays(parts)
+
+    def _load(self, groups: tuple[int, ...], names: Sequence[str]) -> dict[str, Any]:
+        """Read columns that the file has, as they are in it."""
+        found = {name: column for name in names if (column := self._columns.get(name)) is not None}
+        if not found:
+            return {}
+        table = self._file.read_row_groups(
+            groups, columns=[column.name for column in found.values()], use_threads=self._threads
+        )
+        # Names with dots may have brought columns along that only share a path.
+        return {
+            name: table.column(table.schema.get_field_index(column.name)) for name, column in found.items()
+        }
+
+    def _assemble(self, names: Sequence[str], columns: dict[str, Any], num_rows: int) -> pa.Table:
+        """Put columns into the table's types; add partition values, and nulls for what the file lacks."""
+        spec = self._spec
+        fields = [spec.schema.field(spec.schema.get_field_index(name)) for name in names]
+        arrays: list[Any] = []
+        for field in fields:
+            column = columns.get(field.name)
+            if column is not None:
+                physical = spec.physical_field(field.name)
+                column = adapt(column, physical, key=self._task.key, by_id=spec.match_by_id)
+                # Mapped tables name the members of nested columns otherwise in files.
+                arrays.append(column if column.type.equals(field.type) else column.view(field.type))
+            elif field.name in spec.partition_columns:
+                value = self._task.partition_values[spec.partition_columns.index(field.name)]
+                arrays.append(repeat_value(value, num_rows))
+            elif field.nullable:
+                arrays.append(pa.nulls(num_rows, field.type))
+            else:
+                raise CorruptTableError(
+                    f"a data file lacks column {field.name!r}, which is NOT NULL",
+                    path=self._task.key,
+                    hint="The file was not written for this table's schema: restore a version without it",
+                )
+        if not arrays:
+            return pa.table({"": pa.nulls(num_rows)}).select([])
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

@@ -1,0 +1,80 @@
+"""What is to be read: values that describe it, small enough to be sent to wherever they are carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from lakefmt.expressions import Predicate
+
+__all__ = ["ReadSpec", "ReadTask", "RowSelection"]
+
+
+class RowSelection(Protocol):
+    """Which rows of a file are there, by physical position: what a deletion vector says."""
+
+    def keep(self, start: int, length: int) -> pa.BooleanArray:
+        """Return, for ``length`` rows from the file's row ``start`` on, whether each is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTask:
+    """A data file, or some of its row groups.
+
+    Attributes:
+        key: its key in the store.
+        size_bytes: its length as the log has it.
+        partition_values: one scalar per partition column, in the column's type.
+        row_groups: the row groups to read; None for all.
+        rows: the rows that are there; None for all.
+        float_bounds_hold: footer bounds of floating-point columns hold for NaN too, because the file is known to
+            keep no bounds on columns with NaN (as this library's writer does). Foreign writers leave NaN out.
+    """
+
+    key: str
+    size_bytes: int
+    partition_values: tuple[pa.Scalar[Any], ...] = ()
+    row_groups: range | None = None
+    rows: RowSelection | None = None
+    float_bounds_hold: bool = False
+
+
+@dataclass(frozen=True)
+class ReadSpec:
+    """What is wanted of every file of a read.
+
+    Attributes:
+        schema: all columns of the table (at least those that are returned or named by the predicate).
+        physical: the same columns, in the same order, as files name them, with their ``PARQUET:field_id``.
+        columns: names of the columns to return, in order; None for all.
+        predicate: rows to return; None for all.
+        partition_columns: names of the columns whose value stands in the task, never in the file.
+        match_by_id: columns are found by field id (column mapping mode "id") rather than by name.
+    """
+
+    schema: pa.Schema
+    physical: pa.Schema
+    columns: tuple[str, ...] | None = None
+    predicate: Predicate | None = None
+    partition_columns: tuple[str, ...] = ()
+    match_by_id: bool = False
+
+    @cached_property
+    def result_schema(self) -> pa.Schema:
+        """The columns returned."""
+        if self.columns is None:
+            return self.schema
+        return pa.schema([self.schema.field(name) for name in self.columns])
+
+    @cached_property
+    def predicate_columns(self) -> tuple[str, ...]:
+        """The columns the predicate looks at."""
+        return () if self.predicate is None else self.predicate.columns
+
+    def physical_field(self, name: str) -> pa.Field[Any]:
+        """Return how files name a column of the table."""
+        return self.physical.field(self.schema.get_field_index(name))

@@ -1,0 +1,183 @@
+"""Choosing row groups by the statistics in a file's footer.
+
+Footer bounds are believed only where they are bounds by the order in which predicates compare: not for unsigned
+numbers and bytes, and the maximum of floats only in files whose writer is known to mind NaN (``ReadTask``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.engine.footers import count_leaves
+from lakefmt.engine.projection import find_column, repeat_value
+
+if TYPE_CHECKING:
+    from lakefmt.engine.footers import Footer
+    from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.expressions.tree import Column
+
+__all__ = ["RowGroups", "choose_row_groups", "has_float_bounds"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroups:
+    """Row groups of a file that may hold rows a predicate is true for.
+
+    Attributes:
+        chosen: their numbers, ascending.
+        covered: those of them all of whose rows it is true for.
+    """
+
+    chosen: tuple[int, ...]
+    covered: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBounds:
+    """What is known of one column in each row group; arrays aligned with the row groups, null is "not known"."""
+
+    minimum: Any
+    maximum: Any
+    null_count: Any
+    num_records: Any
+
+
+def choose_row_groups(footer: Footer, task: ReadTask, spec: ReadSpec) -> RowGroups:
+    """Prune the row groups of a task by its predicate."""
+    predicate = spec.predicate
+    groups = tuple(task.row_groups or range(len(footer.row_counts)))
+    if predicate is None:
+        return RowGroups(groups, frozenset(groups))
+
+    def bounds_of(column: Column) -> GroupBounds | None:
+        name = column.path[0]
+        if name in spec.partition_columns:
+            return _constant_bounds(footer, task.partition_values[spec.partition_columns.index(name)])
+        field = spec.physical_field(name)
+        found = find_column(footer, field, by_id=spec.match_by_id)
+        if found is None:
+            return _all_null(footer, column.type)
+        # Below the top level names may differ by column mapping: what is read there is filtered anyway.
+        leaf = _find_leaf(footer.first_leaves[found.position], found.type, column.path[1:])
+        if leaf is None or not leaf[1].equals(column.type):
+            return None
+        return _leaf_bounds(footer, leaf[0], column.type, float_bounds_hold=task.float_bounds_hold)
+
+    may_match = predicate.may_match(bounds_of, len(footer.row_counts)).to_pylist()
+    chosen = tuple([group for group in groups if may_match[group]])
+    if not chosen:
+        return RowGroups(())
+    covers = predicate.covers(bounds_of, len(footer.row_counts)).to_pylist()
+    return RowGroups(chosen, frozenset([group for group in chosen if covers[group]]))
+
+
+def has_float_bounds(footer: Footer, task: ReadTask, spec: ReadSpec) -> bool:
+    """Whether a reader that takes footer bounds for truth could lose rows with NaN of a column in the predicate."""
+    if task.float_bounds_hold:
+        return False
+    for name in spec.predicate_columns:
+        found = find_column(footer, spec.physical_field(name), by_id=spec.match_by_id)
+        if found is None or not _holds_floats(found.type):
+            continue
+        leaves = range(footer.first_leaves[found.position], footer.first_leaves[found.position + 1])
+        groups = range(len(footer.row_counts))
+        if any(
+            footer.metadata.row_group(group).column(leaf).is_stats_set for group in groups for leaf in leaves
+        ):
+            return True
+    return False
+
+
+def _leaf_bounds(footer: Footer, leaf: int, kind: pa.DataType, *, float_bounds_hold: bool) -> GroupBounds:
+    known = footer.bounds.get(leaf)
+    if known is None:
+        known = footer.bounds[leaf] = _load_bounds(footer, leaf, kind)
+    if pa.types.is_floating(kind) and not float_bounds_hold:
+        nothing = repeat_value(pa.scalar(None, kind), len(footer.row_counts))
+        return GroupBounds(known.minimum, nothing, known.null_count, known.num_records)
+    return known
+
+
+def _load_bounds(footer: Footer, leaf: int, kind: pa.DataType) -> GroupBounds:
+    least, greatest, nulls = [], [], []
+    for group in range(len(footer.row_counts)):
+        statistics = footer.metadata.row_group(group).column(leaf).statistics
+        has_bounds = statistics is not None and statistics.has_min_max
+        least.append(_bound(statistics.min_raw, kind) if has_bounds else None)
+        greatest.append(_bound(statistics.max_raw, kind) if has_bounds else None)
+        nulls.append(statistics.null_count if statistics is not None and statistics.has_null_count else None)
+    return GroupBounds(
+        minimum=_bound_array(least, kind),
+        maximum=_bound_array(greatest, kind),
+        null_count=pa.array(nulls, pa.int64()),
+        num_records=pa.array(footer.row_counts, pa.int64()),
+    )
+
+
+def _bound(raw: Any, kind: pa.DataType) -> Any:
+    """Return a raw bound (int, float, bytes) if it can be used for this type."""
+    if _is_signed_number(kind):
+        return raw if isinstance(raw, int) else None
+    if pa.types.is_floating(kind):
+        return raw if isinstance(raw, float) and raw == raw else None  # noqa: PLR0124 (NaN bounds nothing)
+    if pa.types.is_string(kind):
+        try:
+            return raw.decode() if isinstance(raw, bytes) else None
+        except UnicodeDecodeError:
+            return None  # cut by its writer in the middle of a character
+    return None
+
+
+def _bound_array(bounds: list[Any], kind: pa.DataType) -> Any:
+    if pa.types.is_date32(kind):
+        return pa.array(bounds, pa.int32()).cast(kind)
+    if pa.types.is_timestamp(kind):
+        return pa.array(bounds, pa.int64()).cast(kind)
+    return pa.array(bounds, kind)
+
+
+def _is_signed_number(kind: pa.DataType) -> bool:
+    kinds = pa.types
+    # A timestamp's bound is in the file's unit, which its type as read tells, except INT96, which has no bounds.
+    return kinds.is_signed_integer(kind) or kinds.is_date32(kind) or kinds.is_timestamp(kind)
+
+
+def _find_leaf(leaf: int, kind: pa.DataType, path: tuple[str, ...]) -> tuple[int, pa.DataType] | None:
+    """Go down a path of struct members: the number of the leaf column it ends at and its type."""
+    nested: Any = kind
+    if not path:
+        return (leaf, kind) if not pa.types.is_nested(kind) else None
+    if not pa.types.is_struct(kind):
+        return None
+    for i in range(nested.num_fields):
+        member = nested.field(i)
+        if member.name == path[0]:
+            return _find_leaf(leaf, member.type, path[1:])
+        leaf += count_leaves(member.type)
+    return None
+
+
+def _constant_bounds(footer: Footer, value: pa.Scalar[Any]) -> GroupBounds:
+    counts = pa.array(footer.row_counts, pa.int64())
+    if not value.is_valid:
+        return _all_null(footer, value.type)
+    values = repeat_value(value, len(counts))
+    if pa.types.is_floating(value.type) and (plain := value.as_py()) != plain:
+        values = repeat_value(pa.scalar(None, value.type), len(counts))  # NaN: no bound is known
+    return GroupBounds(values, values, repeat_value(pa.scalar(0, pa.int64()), len(counts)), counts)
+
+
+def _all_null(footer: Footer, kind: pa.DataType) -> GroupBounds:
+    counts = pa.array(footer.row_counts, pa.int64())
+    nothing = repeat_value(pa.scalar(None, kind), len(counts))
+    return GroupBounds(nothing, nothing, counts, counts)
+
+
+def _holds_floats(kind: pa.DataType) -> bool:
+    nested: Any = kind
+    if pa.types.is_struct(kind):
+        return any(_holds_floats(nested.field(i).type) for i in range(nested.num_fields))
+    return pa.types.is_floating(kind) or (pa.types.is_nested(kind) and not pa.types.is_struct(kind))
