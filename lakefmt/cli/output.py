@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 import pyarrow as pa
-import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -149,7 +149,7 @@ def print_note(text: str) -> None:
     if stdout().is_terminal:
         print_line(text, "dim")
     else:
-        typer.echo(text, err=True)
+        sys.stderr.write(text + "\n")
 
 
 def print_error(message: str, hint: str | None) -> None:
@@ -171,16 +171,16 @@ def write_json(document: Mapping[str, Any], items: tuple[str, Iterator[Sequence[
             and never held whole; ``document`` has other members then.
     """
     if items is None:
-        typer.echo(_dumps(document, orjson.OPT_INDENT_2), nl=True)
+        _write(_dumps(document, orjson.OPT_INDENT_2) + b"\n")
         return
     name, batches = items
     head = _dumps(document, orjson.OPT_INDENT_2).removesuffix(b"\n}")
-    typer.echo(head + b",\n  " + orjson.dumps(name) + b": [", nl=False)
+    _write(head + b",\n  " + orjson.dumps(name) + b": [")
     separator = b"\n    "
     for batch in batches:
-        typer.echo(separator + b",\n    ".join(map(_dumps, batch)), nl=False)
+        _write(separator + b",\n    ".join(map(_dumps, batch)))
         separator = b",\n    "
-    typer.echo(b"\n  ]\n}")
+    _write(b"\n  ]\n}\n")
 
 
 def _print_grid(console: Console, table: RichTable, indent: int = 0) -> None:
@@ -191,7 +191,17 @@ def _print_grid(console: Console, table: RichTable, indent: int = 0) -> None:
     with console.capture() as capture:
         console.print(shown)
     # Columns are padded to their width; the last one's padding is nothing but bytes in a pipe.
-    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    text = "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    _write(text.encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
+
+
+def _write(data: bytes) -> None:
+    """Write all of ``data`` to stdout: one write may take a part of it only, where Python runs unbuffered."""
+    sys.stdout.flush()
+    left = memoryview(data)
+    while left:
+        left = left[sys.stdout.buffer.write(left) :]
+    sys.stdout.buffer.flush()
 
 
 def _dumps(value: Any, option: int = 0) -> bytes:

@@ -12,7 +12,7 @@ from rich.text import Text
 from lakefmt.cli.output import print_rows, print_table, stdout, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -56,12 +56,24 @@ class Stage:
         self._steps[-1]["seconds"] = round(seconds, 3)
         self._print(Text(f"{_INDENT}{seconds:.2f} s", style="dim"))
 
-    def code(self, text: str) -> None:
+    def code(self, *statements: str) -> None:
         """Show the Python that a user would write."""
-        shown = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(text)
-        shown.rstrip()
-        for number, line in enumerate(shown.split("\n")):
-            self._print(Text.assemble((_INDENT + ("... " if number else ">>> "), "green"), line))
+        syntax = Syntax("", "python", theme="ansi_dark", background_color="default")
+        for statement in statements:
+            shown = syntax.highlight(statement)
+            shown.rstrip()
+            for number, line in enumerate(shown.split("\n")):
+                self._print(Text.assemble((_INDENT + ("... " if number else ">>> "), "green"), line))
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[Callable[[str], None]]:
+        """Show in a terminal, while it lasts, how far something is that takes a second or more."""
+        console = stdout()
+        if self._quiet or not console.is_terminal:
+            yield lambda _: None
+            return
+        with console.status(_INDENT + "...") as status:
+            yield lambda text: status.update(_INDENT + text)
 
     def say(self, text: str, style: str = "") -> None:
         """Say what came of it."""

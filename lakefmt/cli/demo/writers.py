@@ -8,6 +8,7 @@ commits come back by stdout. All are ready before the first of them begins.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 import pyarrow as pa
@@ -26,7 +27,9 @@ from lakefmt.errors import LakefmtError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Append", "append_concurrently"]
+__all__ = ["Append", "Writer", "append_months", "ready_writers"]
+
+Writer: TypeAlias = "subprocess.Popen[bytes]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +52,48 @@ class Append:
     seconds: float
 
 
-def append_concurrently(
+@contextlib.contextmanager
+def ready_writers(
     uri: str, storage_options: Mapping[str, Any], months: Mapping[int, pa.Table], num_writers: int
-) -> Iterator[Append]:
-    """Append each month as one commit, from ``num_writers`` processes at once; yield the commits as they land.
+) -> Iterator[Sequence[Writer]]:
+    """Start processes that will append each month as one commit; inside the block all are ready, none has begun.
+
+    They are stopped at the end of the block, whatever they are at.
 
     Raises:
-        LakefmtError: a writer failed; the others were stopped.
+        LakefmtError: one of them could not open the table.
     """
-    with tempfile.TemporaryDirectory(prefix="lakefmt-demo-months-") as folder:
-        paths = {
-            month: _write_arrow(Path(folder, f"{month:02d}.arrow"), rows) for month, rows in months.items()
-        }
+    with (
+        tempfile.TemporaryDirectory(prefix="lakefmt-demo-months-") as folder,
+        contextlib.ExitStack() as processes,
+    ):
+        paths = [
+            (month, _write_arrow(Path(folder, f"{month:02d}.arrow"), rows)) for month, rows in months.items()
+        ]
         jobs = [
             {
                 "writer": number + 1,
                 "uri": uri,
                 "storage_options": dict(storage_options),
-                "months": list(paths.items())[number::num_writers],
+                "months": paths[number::num_writers],
             }
             for number in range(num_writers)
         ]
-        with contextlib.ExitStack() as stack:
-            writers = [stack.enter_context(_writer_process(job)) for job in jobs]
-            for writer in writers:
-                _read_report(writer)
-            yield from _run(writers)
+        writers = [processes.enter_context(_writer_process(job)) for job in jobs]
+        for writer in writers:
+            _read_report(writer)
+        yield writers
 
 
-def _run(writers: Sequence[subprocess.Popen[bytes]]) -> Iterator[Append]:
-    """Let the writers, which are ready, begin; yield their commits in the order they are told."""
+def append_months(writers: Sequence[Writer]) -> Iterator[Append]:
+    """Let the writers begin, all at once; yield their commits as they are told.
+
+    Raises:
+        LakefmtError: one of them failed; the others were stopped.
+    """
     reports: SimpleQueue[Append | LakefmtError | None] = SimpleQueue()
 
-    def listen(writer: subprocess.Popen[bytes]) -> None:
+    def listen(writer: Writer) -> None:
         try:
             while (report := _read_report(writer)) is not None:
                 reports.put(Append(**report))
@@ -90,9 +102,9 @@ def _run(writers: Sequence[subprocess.Popen[bytes]]) -> Iterator[Append]:
         finally:
             reports.put(None)
 
-    with ThreadPoolExecutor(len(writers)) as pool, _stopped_at_end(writers):
+    with ThreadPoolExecutor(len(writers)) as listeners, _stopped_at_end(writers):
         for writer in writers:
-            pool.submit(listen, writer)
+            listeners.submit(listen, writer)
         for writer in writers:
             _send(writer, {"go": True})
         running = len(writers)
@@ -107,7 +119,7 @@ def _run(writers: Sequence[subprocess.Popen[bytes]]) -> Iterator[Append]:
 
 
 @contextlib.contextmanager
-def _writer_process(job: Mapping[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+def _writer_process(job: Mapping[str, Any]) -> Iterator[Writer]:
     command = [sys.executable, "-m", __name__]
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer,  # noqa: S603 - our own module
@@ -118,7 +130,7 @@ def _writer_process(job: Mapping[str, Any]) -> Iterator[subprocess.Popen[bytes]]
 
 
 @contextlib.contextmanager
-def _stopped_at_end(writers: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+def _stopped_at_end(writers: Sequence[Writer]) -> Iterator[None]:
     try:
         yield
     finally:
@@ -126,14 +138,14 @@ def _stopped_at_end(writers: Sequence[subprocess.Popen[bytes]]) -> Iterator[None
             writer.kill()
 
 
-def _send(writer: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
+def _send(writer: Writer, message: Mapping[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):  # it is gone; what it said last is on its stdout
         stream = _pipe(writer.stdin)
         stream.write(orjson.dumps(message) + b"\n")
         stream.flush()
 
 
-def _read_report(writer: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+def _read_report(writer: Writer) -> dict[str, Any] | None:
     """Return the next thing a writer says, None at its end. Raises LakefmtError for what went wrong with it."""
     line = _pipe(writer.stdout).readline()
     if not line:
@@ -164,6 +176,10 @@ def _write_arrow(path: Path, rows: pa.Table) -> str:
 
 def _write_months() -> None:
     from lakefmt.table import open_table
+
+    # Loaded before the start, as in any writer that has run for a while: what is timed is appends.
+    for module in ("lakefmt.properties", "pyarrow.compute", "pyarrow.parquet"):
+        importlib.import_module(module)
 
     job = orjson.loads(sys.stdin.buffer.readline())
     try:

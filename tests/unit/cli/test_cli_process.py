@@ -31,17 +31,13 @@ def wide(tmp_path_factory):
     return str(path)
 
 
-def test_json_of_a_process_is_one_document(wide):
-    result = run("info", wide, "--json")
+def test_installed_script_prints_one_json_document(wide):
+    script = Path(sys.executable).with_name("lakefmt")
+    result = subprocess.run(
+        [script, "info", wide, "--json"], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (result.returncode, result.stderr) == (0, "")
     assert orjson.loads(result.stdout)["num_rows"] == 5_000
-
-
-def test_installed_script_runs(wide):
-    script = Path(sys.executable).with_name("lakefmt")
-    result = subprocess.run([script, "schema", wide], capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0
-    assert len(result.stdout.splitlines()) == 31
 
 
 def test_missing_table_exits_1_without_a_traceback(tmp_path):
@@ -58,7 +54,6 @@ def test_traceback_comes_with_debug(tmp_path):
 
 
 def test_wrong_command_line_exits_2():
-    assert run("info").returncode == 2
     assert run("no-such-command").returncode == 2
 
 
