@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         report = report.updated([result], BENCHMARKS)
         _write(target, report)
     print(f"\nwritten: benchmarks.md, .json and .svg in {target.relative_to(ROOT)}/")
-    if missed:
+    if options.quick:
+        print("a quick run shows that everything runs; its verdicts mean nothing")
+    elif missed:
         print(f"bars missed: {'; '.join(missed)}")
     return 0
 
