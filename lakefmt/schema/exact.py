@@ -143,6 +143,8 @@ def _fit(values: Any, target: pa.DataType, truncate_ns: bool) -> Any:  # noqa: F
         import pyarrow.compute as pc
 
         return _fit(cast("Any", pc).run_end_decode(values), target, truncate_ns)
+    if pa.types.is_decimal32(source) or pa.types.is_decimal64(source):  # which Arrow casts to few types
+        return _fit(values.cast(pa.decimal128(source.precision, source.scale)), target, truncate_ns)
     if pa.types.is_null(source):
         return _nulls(len(values), target)
     kinds = pa.types
@@ -255,8 +257,12 @@ def _choose_cast(source: pa.DataType, target: pa.DataType, truncate_ns: bool) ->
     ):
         return lambda values: _floor_to_microseconds(values).cast(target)
     match kind, _kind(target):
-        case ("float", "float") | ("decimal", "float") | ("float", "decimal"):
+        case ("float", "float"):
             return lambda values: _cast_there_and_back(values, target)
+        case ("float", "decimal"):
+            return lambda values: _by_text(values, target)
+        case ("decimal", "float"):
+            return lambda values: _decimal_to_float(values, target)
         case ("int", "float"):
             return lambda values: _int_to_float(values, target)
         case ("int", "decimal"):
@@ -278,10 +284,23 @@ def _cast_there_and_back(values: Any, target: pa.DataType) -> Any:
     if pa.types.is_float16(values.type):
         return cast_values  # every float of 16 bits is one of 32
     back = cast_values.cast(values.type)
-    same = pc.equal(values, back)
-    if pa.types.is_floating(values.type):
-        same = pc.or_(same, pc.is_nan(values))
-    if not _all_true(same):
+    if not _all_true(pc.or_(pc.equal(values, back), pc.is_nan(values))):
+        raise pa.ArrowInvalid("a value would change")
+    return cast_values
+
+
+def _by_text(values: Any, target: pa.DataType) -> Any:
+    """Cast by the digits that tell the number; Arrow's own casts between floats and decimals round on the way."""
+    if pa.types.is_float16(values.type):
+        values = values.cast(pa.float32())
+    return values.cast(pa.string()).cast(target)
+
+
+def _decimal_to_float(values: Any, target: pa.DataType) -> Any:
+    import pyarrow.compute as pc
+
+    cast_values = _by_text(values, target)
+    if not _all_true(pc.equal(values, _by_text(cast_values, values.type))):
         raise pa.ArrowInvalid("a value would change")
     return cast_values
 

@@ -44,6 +44,8 @@ def column(values, type_, **options):
         (pa.array([12.34]), "decimal(10,2)", [Decimal("12.34")]),
         (pa.array([Decimal(-1)], pa.decimal256(50, 3)), "decimal(10,2)", [Decimal("-1.00")]),
         (pa.array([Decimal("1.5")], pa.decimal32(5, 1)), "decimal(10,2)", [Decimal("1.50")]),
+        (pa.array([Decimal("2.0")], pa.decimal32(5, 1)), "long", [2]),
+        (pa.array([Decimal("0.005")]), "float", [0.004999999888241291]),
         (pa.array([dt.date(2020, 1, 1)], pa.date64()), "date", [dt.date(2020, 1, 1)]),
         (pa.array([1], pa.timestamp("s")), "timestamp_ntz", [dt.datetime(1970, 1, 1, 0, 0, 1)]),
         (pa.array([3000], pa.timestamp("ns")), "timestamp_ntz", [dt.datetime(1970, 1, 1, 0, 0, 0, 3)]),

@@ -94,7 +94,9 @@ def test_parquet_files_carry_every_number(tmp_path):
 
 def test_void_columns_are_not_in_files():
     schema = Schema([Field("a", PrimitiveType("long")), Field("nothing", PrimitiveType("void"))])
-    assert physical_arrow_schema(schema, assign_field_ids(schema)).names == ["a"]
+    ids = assign_field_ids(schema)
+    assert physical_arrow_schema(schema, ids).names == ["a"]
+    assert physical_arrow_schema(schema, ids, void_columns=True).names == ["a", "nothing"]
 
 
 @pytest.mark.parametrize(
