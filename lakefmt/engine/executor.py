@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -65,15 +65,15 @@ class ThreadExecutor:
     ) -> Generator[R, None, None]:
         """Yield ``function(task)`` for every task; see ``Executor``."""
         remaining = iter(tasks)
-        first = list(islice(remaining, 2))
-        if len(first) < 2 or self._parallelism == 1:
+        first = list(islice(remaining, min(2, self._parallelism)))
+        if len(first) < 2:
             # Starting a thread costs as much as a small task.
-            for task in (*first, *remaining):
+            for task in chain(first, remaining):
                 yield function(task)
             return
         pool = ThreadPoolExecutor(self._parallelism, "lakefmt-task")
         try:
-            submitted = (pool.submit(function, task) for task in _chain(first, remaining))
+            submitted = (pool.submit(function, task) for task in chain(first, remaining))
             results = _in_order if ordered else _as_done
             yield from results(submitted, 2 * self._parallelism)
         finally:
@@ -102,8 +102,3 @@ def _as_done(futures: Iterator[Future[R]], window: int) -> Iterator[R]:
         results = [future.result() for future in done]
         pending.update(islice(futures, len(done)))
         yield from results
-
-
-def _chain(first: list[T], rest: Iterator[T]) -> Iterator[T]:
-    yield from first
-    yield from rest

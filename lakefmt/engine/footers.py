@@ -1,7 +1,7 @@
 """Parquet footers: read once, kept for as long as there is room.
 
 A data file never changes under its key, so a footer that was read stays true; a file that is gone is noticed when its
-pages are read. The cache belongs to the process, holds at most ``CACHE_BYTES`` and forgets what was used least
+pages are read. (On local disk, where somebody may put another file in its place, its time is looked at.) The cache belongs to the process, holds at most ``CACHE_BYTES`` and forgets what was used least
 recently. On local disk it saves 80 us a file, on an object store one or two requests.
 """
 
@@ -29,7 +29,7 @@ CACHE_BYTES = 64 << 20
 _PARSED_SHARE = 8  # a footer in memory is several times its length in the file
 
 _lock = threading.Lock()
-_cache: OrderedDict[tuple[str, str, int], Footer] = OrderedDict()
+_cache: OrderedDict[tuple[str, str, int, int], Footer] = OrderedDict()
 _cached_bytes = 0
 
 
@@ -80,7 +80,7 @@ def load_footer(store: Store, key: str, size_bytes: int) -> Footer:
         StoreError: storage failed.
     """
     global _cached_bytes
-    place = (store.uri, key, size_bytes)
+    place = (store.uri, key, size_bytes, _modified_ns(store, key))
     with _lock:
         footer = _cache.get(place)
         if footer is not None:
@@ -160,6 +160,14 @@ def open_parquet(
             path=key,
             hint="It is truncated or was overwritten: restore the file, or a version of the table without it",
         ) from error
+
+
+def _modified_ns(store: Store, key: str) -> int:
+    path = store.local_path(key)
+    try:
+        return 0 if path is None else os.stat(path).st_mtime_ns  # noqa: PTH116 - pathlib costs three times as much
+    except OSError:
+        return 0  # opening it will tell what is wrong
 
 
 def _open(store: Store, key: str, size_bytes: int) -> pa.NativeFile:

@@ -192,7 +192,7 @@ class _OpenFile:
                 physical = spec.physical_field(field.name)
                 column = adapt(column, physical, key=self._task.key, by_id=spec.match_by_id)
                 # Mapped tables name the members of nested columns otherwise in files.
-                arrays.append(column if column.type.equals(field.type) else column.view(field.type))
+                arrays.append(column if column.type.equals(field.type) else _viewed(column, field.type))
             elif field.name in spec.partition_columns:
                 value = self._task.partition_values[spec.partition_columns.index(field.name)]
                 arrays.append(repeat_value(value, num_rows))
@@ -207,3 +207,9 @@ class _OpenFile:
         if not arrays:
             return pa.table({"": pa.nulls(num_rows)}).select([])
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _viewed(column: Any, kind: pa.DataType) -> Any:
+    """Return a column under a type of the same layout."""
+    arrow: Any = pa  # the stubs have an overload for each type, none for any
+    return arrow.chunked_array([chunk.view(kind) for chunk in column.chunks], kind)

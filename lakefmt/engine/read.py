@@ -105,7 +105,9 @@ def _read(
         yield from executor.run(partial(read_unit, store, spec), map(Unit, tasks))
     else:
         remaining = iter(tasks)
-        while wave := list(islice(remaining, _WAVE_FILES)):
+        # Who asks for one thread may not want all rows, and wants the first soon.
+        files = _WAVE_FILES if executor.parallelism > 1 else 1
+        while wave := list(islice(remaining, files)):
             yield from _read_wave(store, wave, spec, executor, whole=whole)
 
 

@@ -1,0 +1,101 @@
+"""Running tasks in parallel: order, back-pressure, and how a run ends."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+
+from lakefmt.engine import ThreadExecutor
+
+
+def worker_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("lakefmt-task")]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("tasks", [0, 1, 2, 50])
+def test_every_task_gives_its_result_once(tasks: int, *, ordered: bool) -> None:
+    results = list(ThreadExecutor(4).run(lambda n: n * n, range(tasks), ordered=ordered))
+    assert (results if ordered else sorted(results)) == [n * n for n in range(tasks)]
+    assert worker_threads() == []
+
+
+def test_ordered_results_keep_their_order_when_later_tasks_are_quicker() -> None:
+    second_done = threading.Event()
+
+    def work(n: int) -> int:
+        if n == 0:
+            assert second_done.wait(30)
+        else:
+            second_done.set()
+        return n
+
+    assert list(ThreadExecutor(2).run(work, range(4))) == [0, 1, 2, 3]
+
+
+def test_unordered_results_come_as_they_are_done() -> None:
+    first_taken = threading.Event()
+
+    def work(n: int) -> int:
+        if n == 0:
+            assert first_taken.wait(30)
+        return n
+
+    run = ThreadExecutor(2).run(work, range(2), ordered=False)
+    assert next(run) == 1
+    first_taken.set()
+    assert list(run) == [0]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_slow_consumer_holds_the_work_back(*, ordered: bool) -> None:
+    drawn = itertools.count()
+    run = ThreadExecutor(2).run(lambda n: n, (next(drawn) for _ in itertools.count()), ordered=ordered)
+    for taken in range(1, 20):
+        next(run)
+        assert next(drawn) <= 2 * taken + 2 * 2 + 2  # the count itself draws one each time
+    run.close()
+    assert worker_threads() == []
+
+
+def test_lone_task_runs_on_the_callers_thread() -> None:
+    assert list(ThreadExecutor(4).run(lambda _: threading.current_thread(), [1])) == [
+        threading.current_thread()
+    ]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_first_error_ends_the_run_and_its_threads(*, ordered: bool) -> None:
+    begun = itertools.count()
+
+    def work(n: int) -> int:
+        next(begun)
+        if n == 3:
+            raise ZeroDivisionError("task 3")
+        return n
+
+    with pytest.raises(ZeroDivisionError, match="task 3"):
+        list(ThreadExecutor(2).run(work, range(10_000), ordered=ordered))
+    assert next(begun) < 100
+    assert worker_threads() == []
+
+
+def test_error_of_the_task_source_ends_the_run_and_its_threads() -> None:
+    def tasks() -> itertools.chain[int]:
+        yield from range(5)
+        raise ZeroDivisionError("the source broke")
+
+    with pytest.raises(ZeroDivisionError, match="the source broke"):
+        list(ThreadExecutor(2).run(lambda n: n, tasks()))
+    assert worker_threads() == []
+
+
+def test_closing_drops_tasks_that_have_not_begun() -> None:
+    done: list[int] = []
+    run = ThreadExecutor(2).run(done.append, range(1_000))
+    next(run)
+    run.close()
+    assert len(done) < 20
+    assert worker_threads() == []
