@@ -5,7 +5,7 @@ LATEST := .venv-latest
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
 
-.PHONY: help setup demo test test-latest check format lint types imports bench clean
+.PHONY: help setup demo test test-latest check format lint types imports bench bench-smoke clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-latest: $(LATEST)/.ready  ## the tests on the newest release of every depen
 
 bench: setup  ## side-by-side measurements against peers -> docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+bench-smoke: setup  ## the benchmarks on small data, to see that they run
+	$(BIN)/python -m benchmarks --quick
 
 clean:
 	rm -rf $(VENV) $(LATEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

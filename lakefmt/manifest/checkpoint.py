@@ -52,11 +52,10 @@ def read_checkpoint_state(store: Store, files: Sequence[LogFile]) -> CheckpointS
     for file in files:
 
         def read(parquet: pq.ParquetFile) -> None:
-            present = set(parquet.schema_arrow.names)
-            for kind, found in rows.items():
-                if kind in present:
-                    actions: Any = _valid(parquet.read([kind]).column(kind)).to_pylist()
-                    found.extend(actions)
+            present = [kind for kind in rows if kind in parquet.schema_arrow.names]
+            for kind, column in zip(present, parquet.read(present, use_threads=False).columns, strict=True):
+                actions: Any = _valid(column).to_pylist()
+                rows[kind].extend(actions)
 
         _with_parquet(store, file, read)
     first = files[0]
