@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import pyarrow as pa
 
 from lakefmt.expressions.constants import cast_by_duckdb
-from lakefmt.expressions.tree import Column, Compare, Constant, Node, Not, OneOf, Opaque, Operator, Or
+from lakefmt.expressions.tree import (
+    And,
+    Column,
+    Compare,
+    Constant,
+    IsNull,
+    Node,
+    Not,
+    OneOf,
+    Opaque,
+    Operator,
+    Or,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -144,7 +156,9 @@ def _number_term(value: Value, type_: pa.DataType) -> Fraction:
     if isinstance(value.value, float):
         nearest = round(exact)
         if float(Fraction(nearest, steps_in_one)) == value.value:
-            return Fraction(nearest)  # the DECIMAL 0.1, as a DOUBLE, is the DOUBLE 0.1, which is not one tenth
+            return Fraction(
+                nearest
+            )  # the DECIMAL 0.1, as a DOUBLE, is the DOUBLE 0.1, which is not one tenth
     return exact
 
 
@@ -220,11 +234,9 @@ def _compare_term(column: Column, operator: Operator, term: _Term | None) -> Nod
 
 def _same_for_all(column: Column, *, outcome: bool) -> Node:
     """Return the node that has one outcome for every value of the column, and NULL where it is null."""
-    if pa.types.is_floating(column.type):
-        always = Compare(column, "<=", pa.scalar(math.nan, column.type))
-    else:
-        always = Compare(column, ">=", _on_grid(column.type, [_range_of(column.type)[0]])[0])
-    return always if outcome else Not(always)
+    if outcome:
+        return Or((Not(IsNull(column)), Constant(None)))
+    return And((IsNull(column), Constant(None)))
 
 
 def _attainable(type_: pa.DataType, terms: Iterable[_Term]) -> pa.Array[Any] | None:

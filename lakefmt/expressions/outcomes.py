@@ -101,17 +101,19 @@ def possible_outcomes(node: Node, bounds_of: BoundsOf) -> Outcomes:
             return Outcomes(true=outcome is True, false=outcome is False, null=outcome is None)
         case And(children):
             parts = [possible_outcomes(each, bounds_of) for each in children]
+            not_false = [_any(each.true, each.null) for each in parts]
             return Outcomes(
                 true=_all(*(each.true for each in parts)),
                 false=_any(*(each.false for each in parts)),
-                null=_any(*(each.null for each in parts)),
+                null=_all(_any(*(each.null for each in parts)), *not_false),
             )
         case Or(children):
             parts = [possible_outcomes(each, bounds_of) for each in children]
+            not_true = [_any(each.false, each.null) for each in parts]
             return Outcomes(
                 true=_any(*(each.true for each in parts)),
                 false=_all(*(each.false for each in parts)),
-                null=_any(*(each.null for each in parts)),
+                null=_all(_any(*(each.null for each in parts)), *not_true),
             )
         case Not(child):
             inner = possible_outcomes(child, bounds_of)
@@ -208,13 +210,10 @@ def _below(bound: Any, value: pa.Scalar[Any]) -> Any:
 
 def _above(bound: Any, value: pa.Scalar[Any]) -> Any:
     pc = _compute()
-
     above = pc.greater(bound, value)
-    return (
-        pc.or_kleene(above, pc.is_nan(bound))
-        if pa.types.is_floating(value.type) and not _is_nan(value)
-        else above
-    )
+    if not pa.types.is_floating(value.type):
+        return above
+    return pc.fill_null(above, False) if _is_nan(value) else pc.or_kleene(above, pc.is_nan(bound))
 
 
 def _is_nan(value: pa.Scalar[Any]) -> bool:

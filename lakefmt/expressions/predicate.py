@@ -92,8 +92,10 @@ class Predicate:
             InvalidInputError: a value that the expression cannot take, such as a text that is cast to a number.
         """
         columns = rows.select(list(self.columns))
-        if not columns.num_columns or not rows.num_rows:
-            columns = pa.table({"row": pa.nulls(rows.num_rows)})
+        if not columns.num_columns:
+            columns = pa.table(
+                {"row": pa.nulls(rows.num_rows)}
+            )  # neither engine counts rows without a column
         table = columns if isinstance(columns, pa.Table) else pa.Table.from_batches([columns])
         expression = self.to_arrow()
         mask = self._evaluate(table) if expression is None else _project(table, expression)
