@@ -42,6 +42,7 @@ def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
             statistics_columns(schema, partition_columns, snapshot.metadata.configuration)
         ),
         target_file_bytes=properties.target_file_size_bytes,
+        compression=properties.compression,
         name_file=_file_namer(partition_columns, environment),
     )
 
