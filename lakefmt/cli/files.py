@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakefmt.cli.options import AsJson, AtTimestamp, AtVersion, StorageOption, Uri, open_table_at
-from lakefmt.cli.output import Column, print_note, print_table, write_json
+from lakefmt.cli.output import Column, print_note, print_table, value_alignment, write_json
 from lakefmt.cli.values import json_rows, text_rows
 from lakefmt.cli.wording import format_count, format_size
 
@@ -51,14 +51,17 @@ def files(
         head = {"table": table.uri, "version": table.version, "num_files": found.num_rows}
         write_json(head, ("files", _batches(shown)))
         return
-    partitions = [Column(name) for name in table.partition_columns]
+    partitions = [
+        Column(name, value_alignment(shown.schema.field("partition_values").type.field(name).type))
+        for name in table.partition_columns
+    ]
     print_table(
         [
             *partitions,
             Column("rows", "right", keep=True),
             Column("size", "right", keep=True),
             Column("modified", keep=True),
-            Column("path", style="dim"),
+            Column("path", style="dim", brief=True),
         ],
         _rows(shown, table.partition_columns),
     )
@@ -76,7 +79,8 @@ def _rows(found: "pa.Table", partition_columns: tuple[str, ...]) -> Iterator[lis
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    modified = pc.strftime(found["modified"], format="%Y-%m-%d %H:%M:%S").to_pylist()
+    seconds = pc.cast(found["modified"], pa.timestamp("s", "UTC"), safe=False)
+    modified = pc.cast(seconds, pa.string()).to_pylist()
     values = pa.table({name: pc.struct_field(found["partition_values"], name) for name in partition_columns})
     partitions = text_rows(values) if partition_columns else [[]] * found.num_rows
     facts = found.select(["num_rows", "size_bytes", "path"]).to_pylist()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["head"]
 
+_NAMED = 3
+
 
 def head(
     uri: Uri,
@@ -49,4 +51,5 @@ def head(
 
 
 def _names(rows: "pa.Table", hidden: int) -> str:
-    return ", ".join(rows.column_names[-hidden:])
+    names = rows.column_names[-hidden:]
+    return ", ".join(names if len(names) <= _NAMED else [*names[: _NAMED - 1], "...", names[-1]])

@@ -20,12 +20,12 @@ __all__ = ["HISTORY_COLUMNS", "history", "history_rows"]
 HISTORY_COLUMNS = (
     Column("version", "right", "bold", keep=True),
     Column("time", keep=True),
-    Column("ago", style="dim"),
-    Column("operation", style="cyan"),
+    Column("ago", style="dim", keep=True, from_width=100),
+    Column("operation", style="cyan", keep=True),
     Column("rows", "right", keep=True),
     Column("files", keep=True),
-    Column("parameters"),
-    Column("engine", style="dim"),
+    Column("parameters", brief=True),
+    Column("engine", style="dim", brief=True, from_width=120),
 )
 
 _SHOWN = 20
@@ -90,7 +90,7 @@ def _row(entry: "HistoryEntry", now_ms: int) -> tuple[str, ...]:
 
     return (
         str(entry.version),
-        format_timestamp(entry.timestamp_ms),
+        format_timestamp(entry.timestamp_ms).replace("T", " "),
         format_age(now_ms - entry.timestamp_ms),
         entry.operation or "",
         _count(entry.metrics, _ROWS),
@@ -112,10 +112,12 @@ def format_files(metrics: Mapping[str, Any]) -> str:
 
 def format_parameters(parameters: Mapping[str, Any]) -> str:
     """Return what an operation was given, less what is empty: ``mode=Append``."""
+    # What was aimed at comes first: the end of a long line may be cut.
+    ordered = sorted(parameters, key=lambda name: name != "predicate")
     texts = {
         name: value if isinstance(value, str) else orjson.dumps(value).decode()
-        for name, value in parameters.items()
-        if value is not None
+        for name in ordered
+        if (value := parameters[name]) is not None
     }
     return redact(
         ", ".join(f"{name}={text}" for name, text in texts.items() if text not in ("", "[]", "{}", "null"))

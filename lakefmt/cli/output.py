@@ -35,13 +35,14 @@ __all__ = [
     "print_rows",
     "print_table",
     "stdout",
+    "value_alignment",
     "write_json",
 ]
 
 _UNBOUNDED = 1_000_000
 # What a cell of a wide table may take of a terminal's line before it is folded.
 _WIDEST_CELL = 40
-_BETWEEN_COLUMNS = 3
+_BETWEEN_COLUMNS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,16 @@ class Column:
         align: numbers stand to the right.
         style: its colour in a terminal.
         keep: never folded to make room for others.
+        brief: cut, not folded, where a terminal is too narrow for it; one line a row is worth more there.
+        from_width: left out of terminals narrower than this.
     """
 
     heading: str
     align: Literal["left", "right"] = "left"
     style: str = ""
     keep: bool = False
+    brief: bool = False
+    from_width: int = 0
 
 
 class _Console(Console):
@@ -80,11 +85,12 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, ind
     table = RichTable(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         pad_edge=False,
-        padding=(0, 1) if console.is_terminal else (0, 2, 0, 0),
+        padding=(0, 1 if console.is_terminal else 2, 0, 0),
         header_style="bold",
         show_edge=False,
     )
-    for column in columns:
+    shown = [index for index, column in enumerate(columns) if column.from_width <= console.width]
+    for column in (columns[index] for index in shown):
         table.add_column(
             Text(column.heading),
             justify=column.align,
@@ -93,7 +99,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, ind
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(printable(cell), style="dim" if cell == "NULL" else "") for cell in row))
+        table.add_row(*(_cell(row[index], columns[index]) for index in shown))
     _print_grid(console, table, indent)
 
 
@@ -108,10 +114,7 @@ def print_rows(rows: pa.Table, *, indent: int = 0) -> int:
     ]
     shown = _fitting(widths, stdout().width - indent)
     print_table(
-        [
-            Column(field.name, "right" if _is_number(field.type) else "left")
-            for field in list(rows.schema)[:shown]
-        ],
+        [Column(field.name, value_alignment(field.type)) for field in list(rows.schema)[:shown]],
         [row[:shown] for row in cells],
         indent=indent,
     )
@@ -124,8 +127,17 @@ def _fitting(widths: Sequence[int], room: int) -> int:
     return max(1, sum(end - _BETWEEN_COLUMNS <= room for end in ends))
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+def _cell(text: str, column: Column) -> Text:
+    style = "dim" if text == "NULL" else ""
+    if column.brief:
+        return Text(printable(text), style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(text), style)
+
+
+def value_alignment(kind: pa.DataType) -> Literal["left", "right"]:
+    """Return the side that values of a type stand on: numbers to the right."""
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return "right" if is_number else "left"
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -66,13 +66,13 @@ class Stage:
                 self._print(Text.assemble((_INDENT + ("... " if number else ">>> "), "green"), line))
 
     @contextlib.contextmanager
-    def waiting(self) -> Iterator[Callable[[str], None]]:
+    def waiting(self, text: str) -> Iterator[Callable[[str], None]]:
         """Show in a terminal, while it lasts, how far something is that takes a second or more."""
         console = stdout()
         if self._quiet or not console.is_terminal:
             yield lambda _: None
             return
-        with console.status(_INDENT + "...") as status:
+        with console.status(_INDENT + text) as status:
             yield lambda text: status.update(_INDENT + text)
 
     def say(self, text: str, style: str = "") -> None:

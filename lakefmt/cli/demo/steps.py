@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ _LATE = "month = 7 AND carrier = 'UA' AND origin = 'JFK' AND dep_delay > 60"
 _CORRECTED_MONTH = 6
 _DELAYS = """\
 SELECT carrier, count(*) AS flights, round(avg(dep_delay), 1) AS mean_delay
-FROM flights GROUP BY carrier ORDER BY mean_delay DESC LIMIT 5"""
+FROM flights
+GROUP BY carrier ORDER BY mean_delay DESC LIMIT 5"""
 
 
 @dataclass(slots=True)
@@ -85,13 +87,15 @@ def open_scene(uri: str | None, storage_options: Mapping[str, Any]) -> Scene:
 
 def close(scene: Scene, stage: Stage) -> None:
     """Say where the table is, and what to try next."""
-    options = "".join(f" -o {name}=..." for name in scene.storage_options)
+    # Their values may be secrets, and are the caller's to repeat.
+    options = " -o ..." if scene.storage_options else ""
+    place = shlex.quote(scene.uri)
     stage.closing(
         [
             f"The table is at {scene.uri}. Try:",
-            f"   lakefmt info {scene.uri}{options}",
-            f"   lakefmt files {scene.uri}{options}",
-            f"   lakefmt head {scene.uri}{options} --version 3 -c carrier -c origin -c dest -c dep_delay",
+            f"   lakefmt info {place}{options}",
+            f"   lakefmt files {place}{options}",
+            f"   lakefmt head {place}{options} --version 3 -c carrier -c origin -c dest -c dep_delay",
         ]
     )
 
@@ -111,11 +115,11 @@ def create_table(scene: Scene, stage: Stage) -> None:
 
 def append_from_processes(scene: Scene, stage: Stage) -> None:
     """Append the months from four processes at once, and count that none was lost."""
-    stage.code("t.append(flights_of_month)   # in each of 4 processes, 3 months each, a commit a month")
+    stage.code("t.append(flights_of_month)   # three of them in each of four processes")
     months = {month: scene.month(month) for month in MONTHS}
     commits: list[Append] = []
     with (
-        stage.waiting() as tell,
+        stage.waiting(f"starting {_WRITERS} processes") as tell,
         ready_writers(scene.uri, scene.storage_options, months, _WRITERS) as writers,
     ):
         start = time.perf_counter()
@@ -149,8 +153,8 @@ def append_from_processes(scene: Scene, stage: Stage) -> None:
     num_files = table.files().num_rows
     stage.say(
         f"{table.count():,} rows in {plural(num_files, 'file')}, "
-        f"{format_size(sum(each.size_bytes for each in commits))}; "
-        f"{plural(len(commits), 'commit')} by {_WRITERS} processes in {seconds:.2f} s, none lost",
+        f"{format_size(sum(each.size_bytes for each in commits))}: "
+        f"{plural(len(commits), 'commit')} in {seconds:.2f} s, none lost",
         "bold",
     )
     stage.found(
@@ -169,9 +173,10 @@ def read_filtered(scene: Scene, stage: Stage) -> None:
     """Read a few rows; the log alone says which files cannot hold any."""
     import pyarrow.compute as pc
 
-    columns = ["day", "carrier", "flight", "dest", "dep_delay", "time_hour"]
+    columns = ["day", "carrier", "flight", "dest", "dep_delay"]
     stage.code(
-        f'late = t.scan({orjson.dumps(columns).decode()},\n              where="{_LATE}")', "late.to_arrow()"
+        f'late = t.scan({orjson.dumps(columns).decode().replace(",", ", ")}, where="""\n{_LATE}""")',
+        "late.to_arrow()",
     )
     late = scene.table.scan(columns, where=_LATE)
     rows = late.to_arrow()
@@ -228,14 +233,10 @@ def correct_month(scene: Scene, stage: Stage) -> None:
     result = scene.table.overwrite(flown, where=where)
     then, now = scene.table.at(version=before).count(where), scene.table.count(where)
     stage.say(
-        f"version {result.version}: {plural(result.num_removed_files, 'file')} out, {result.num_files} in; the other "
-        f"months were not touched"
+        f"version {result.version}: {plural(result.num_removed_files, 'file')} out, {result.num_files} in; "
+        f"{june.num_rows - flown.num_rows:,} cancelled flights are gone"
     )
-    stage.say(
-        f"{now:,} flights in June now, {june.num_rows - flown.num_rows:,} cancelled ones are gone; "
-        f"version {before} still has {then:,}",
-        "bold",
-    )
+    stage.say(f"June has {now:,} flights now, and still {then:,} at version {before}", "bold")
     stage.found(
         version=result.version, num_rows_before=then, num_rows=now, num_removed_files=result.num_removed_files
     )
@@ -249,7 +250,7 @@ def query_with_duckdb(scene: Scene, stage: Stage) -> None:
     """Let DuckDB query the same files, through lakefmt and by its own reader of the format."""
     import duckdb
 
-    stage.code('t.to_duckdb(con, "flights")', f'con.sql("""{_DELAYS}""")')
+    stage.code('t.to_duckdb(con, "flights")', f'con.sql("""\n{_DELAYS}""")')
     with duckdb.connect(":memory:") as con:
         con.execute("SET enable_progress_bar = false")
         scene.table.to_duckdb(con, "flights")

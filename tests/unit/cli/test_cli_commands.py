@@ -101,7 +101,7 @@ def test_history_for_a_person_shows_rows_and_files(trips):
     ]
     newest = lines[1].split()
     assert newest[0] == "2"
-    assert newest[2:7] == ["just", "now", "WRITE", "2", "+1"]
+    assert newest[3:8] == ["just", "now", "WRITE", "2", "+1"]
     assert "mode=Append" in lines[1]
 
 

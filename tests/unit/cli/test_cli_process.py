@@ -71,6 +71,14 @@ def test_terminal_gets_the_columns_that_fit(wide):
     assert "more columns to the right" in output
 
 
+def test_history_in_a_narrow_terminal_has_a_line_a_commit(wide):
+    lines = in_terminal([*_COMMAND, "history", wide], columns=80).splitlines()
+    assert len(lines) == 2 + 2
+    assert "WRITE" in lines[2]
+    assert "CREATE TABLE" in lines[3]
+    assert "…" in lines[3]
+
+
 def test_reader_that_goes_away_ends_the_command_quietly(wide):
     process = subprocess.Popen(
         [*_COMMAND, "head", wide, "-n", "5000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
