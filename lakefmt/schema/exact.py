@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.schema.arrow import is_list
+from lakefmt.schema.casts import choose_cast, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,15 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Misfit", "fit_array", "match_names", "requires_members"]
 
-_INT_DIGITS = 20  # of 2**64 - 1
 _SHOWN_CHARACTERS = 60
-_HINTS = {
-    ("timestamp", "timestamp_tz"): "Say which time zone the times are in (assume_timezone, tz_localize)",
-    ("timestamp_tz", "timestamp"): "Convert to the local time that is meant and drop the time zone",
-    ("date", "timestamp"): "Cast it, if midnight is meant",
-    ("date", "timestamp_tz"): "Cast it, if midnight UTC is meant",
-    ("binary", "string"): "Cast it, if the bytes are UTF-8 text",
-}
 
 
 class Misfit(Exception):  # noqa: N818  (internal: conform.py turns it into an error of the library)
@@ -203,7 +196,9 @@ def _compact(values: Any) -> Any:
     """Return lists (or maps) in the plain layout, whose members are exactly the ones that its offsets cover."""
     type_ = values.type
     if not (pa.types.is_list(type_) or pa.types.is_map(type_)):
-        values = _list_of_views(values) if "view" in str(type_) else values.cast(pa.list_(type_.value_field))
+        values = (
+            _list_of_views(values) if _is_list_of_views(type_) else values.cast(pa.list_(type_.value_field))
+        )
     members = values.keys if pa.types.is_map(type_) else values.values
     offsets = values.offsets
     if (
@@ -227,12 +222,11 @@ def _list_of_views(values: Any) -> Any:
 
 
 def _fit_plain(values: Any, target: pa.DataType, truncate_ns: bool) -> Any:  # noqa: FBT001
-    convert = _choose_cast(values.type, target, truncate_ns)
+    convert = choose_cast(values.type, target, truncate_ns)
     if convert is None:
-        kinds = (_kind(values.type), _kind(target))
         raise Misfit(
             f"is {values.type} in the data and {target} in the table",
-            hint=_HINTS.get(kinds, "Cast it before, so that what becomes of its values is said"),
+            hint=way_out(values.type, target),
         )
     try:
         return convert(values)
@@ -244,118 +238,6 @@ def _fit_plain(values: Any, target: pa.DataType, truncate_ns: bool) -> Any:  # n
         raise Misfit(
             f"has {_shorten(values[row])}, which does not fit {target}", row=row, hint=hint
         ) from None
-
-
-def _choose_cast(source: pa.DataType, target: pa.DataType, truncate_ns: bool) -> Callable[[Any], Any] | None:  # noqa: FBT001
-    """Return a cast that raises ArrowException unless every value stays what it is, None if the types forbid one."""
-    kind = _kind(source)
-    if (
-        truncate_ns
-        and kind.startswith("timestamp")
-        and kind == _kind(target)
-        and cast("Any", source).unit == "ns"
-    ):
-        return lambda values: _floor_to_microseconds(values).cast(target)
-    match kind, _kind(target):
-        case ("float", "float"):
-            return lambda values: _cast_there_and_back(values, target)
-        case ("float", "decimal"):
-            return lambda values: _by_text(values, target)
-        case ("decimal", "float"):
-            return lambda values: _decimal_to_float(values, target)
-        case ("int", "float"):
-            return lambda values: _int_to_float(values, target)
-        case ("int", "decimal"):
-            return lambda values: values.cast(pa.decimal128(_INT_DIGITS, 0)).cast(target)
-        case ("int", "int") | ("float", "int") | ("decimal", "int" | "decimal"):
-            return lambda values: values.cast(target)
-        case (("bool" | "string" | "binary" | "date" | "timestamp" | "timestamp_tz") as one, other) if (
-            one == other
-        ):
-            return lambda values: values.cast(target)
-        case _:
-            return None
-
-
-def _cast_there_and_back(values: Any, target: pa.DataType) -> Any:
-    import pyarrow.compute as pc
-
-    cast_values = values.cast(target)
-    if pa.types.is_float16(values.type):
-        return cast_values  # every float of 16 bits is one of 32
-    back = cast_values.cast(values.type)
-    if not _all_true(pc.or_(pc.equal(values, back), pc.is_nan(values))):
-        raise pa.ArrowInvalid("a value would change")
-    return cast_values
-
-
-def _by_text(values: Any, target: pa.DataType) -> Any:
-    """Cast by the digits that tell the number; Arrow's own casts between floats and decimals round on the way."""
-    if pa.types.is_float16(values.type):
-        values = values.cast(pa.float32())
-    return values.cast(pa.string()).cast(target)
-
-
-def _decimal_to_float(values: Any, target: pa.DataType) -> Any:
-    import pyarrow.compute as pc
-
-    cast_values = _by_text(values, target)
-    if not _all_true(pc.equal(values, _by_text(cast_values, values.type))):
-        raise pa.ArrowInvalid("a value would change")
-    return cast_values
-
-
-def _int_to_float(values: Any, target: pa.DataType) -> Any:
-    import pyarrow.compute as pc
-
-    try:
-        return values.cast(target)  # refuses what is outside the range in which all integers are exact
-    except pa.ArrowInvalid:
-        cast_values = values.cast(target, safe=False)
-    wide = cast_values.cast(pa.float64())
-    limit = 2.0**64 if pa.types.is_unsigned_integer(values.type) else 2.0**63
-    inside = pc.less(wide, pa.scalar(limit))  # a greater one does not come back, it saturates or wraps
-    back = pc.if_else(inside, wide, pa.scalar(0.0)).cast(values.type, safe=False)
-    if not _all_true(pc.and_(inside, pc.equal(values, back))):
-        raise pa.ArrowInvalid("a value would change")
-    return cast_values
-
-
-def _floor_to_microseconds(values: Any) -> Any:
-    import pyarrow.compute as pc
-
-    zone = values.type.tz
-    local = (
-        values.cast(pa.timestamp("ns")) if zone is None else values.view(pa.int64()).view(pa.timestamp("ns"))
-    )
-    floored = pc.floor_temporal(local, unit="microsecond").cast(pa.timestamp("us"))
-    return floored if zone is None else floored.view(pa.int64()).view(pa.timestamp("us", "UTC"))
-
-
-def _kind(type_: pa.DataType) -> str:
-    kinds = cast("Any", pa.types)
-    if kinds.is_boolean(type_):
-        return "bool"
-    if kinds.is_integer(type_):
-        return "int"
-    if kinds.is_floating(type_):
-        return "float"
-    if kinds.is_decimal(type_):
-        return "decimal"
-    if kinds.is_string(type_) or kinds.is_large_string(type_) or kinds.is_string_view(type_):
-        return "string"
-    if (
-        kinds.is_binary(type_)
-        or kinds.is_large_binary(type_)
-        or kinds.is_binary_view(type_)
-        or kinds.is_fixed_size_binary(type_)
-    ):
-        return "binary"
-    if kinds.is_date(type_):
-        return "date"
-    if kinds.is_timestamp(type_):
-        return "timestamp" if cast("Any", type_).tz is None else "timestamp_tz"
-    return str(type_)
 
 
 class _Below:
@@ -393,6 +275,11 @@ def _first_failure(values: Any, convert: Callable[[Any], Any]) -> int:
     return start
 
 
+def _is_list_of_views(type_: pa.DataType) -> bool:
+    kinds = cast("Any", pa.types)
+    return bool(kinds.is_list_view(type_) or kinds.is_large_list_view(type_))
+
+
 def _is_list_of_pairs(type_: pa.DataType) -> bool:
     if not is_list(type_):
         return False
@@ -426,13 +313,6 @@ def _first_true(mask: Any) -> int:
     import pyarrow.compute as pc
 
     return int(pc.index(mask, pa.scalar(value=True)).as_py())
-
-
-def _all_true(mask: Any) -> bool:
-    """Whether no entry is False (a null stands for a null value, which is what it was)."""
-    import pyarrow.compute as pc
-
-    return bool(pc.all(mask).as_py())
 
 
 def _shorten(value: Any) -> str:
