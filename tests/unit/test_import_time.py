@@ -1,0 +1,68 @@
+"""Importing lakefmt costs little: what is heavy is loaded when it is first used. Structure, not seconds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = [
+    "adlfs",
+    "aiobotocore",
+    "botocore",
+    "deltalake",
+    "duckdb",
+    "gcsfs",
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow.acero",
+    "pyarrow.compute",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "pydantic",
+    "rich",
+    "s3fs",
+    "sqlglot",
+    "typer",
+]
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the modules a fresh interpreter has loaded after running ``code``, without those of pyarrow itself."""
+    script = (
+        "import sys, json, pyarrow; before = set(sys.modules)\n"
+        f"{code}\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_lakefmt_loads_nothing_heavy():
+    assert modules_after("import lakefmt").isdisjoint(HEAVY)
+
+
+def test_public_names_load_none_of_the_readers_and_writers():
+    loaded = modules_after("import lakefmt\nfor name in lakefmt.__all__: getattr(lakefmt, name)")
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_local_append_and_read_load_no_other_engine(tmp_path):
+    code = (
+        "import lakefmt, pyarrow as pa\n"
+        f"t = lakefmt.write({str(tmp_path / 'table')!r}, pa.table({{'x': [1]}}))\n"
+        "assert t.to_arrow().num_rows == 1 and t.count() == 1"
+    )
+    loaded = modules_after(code)
+    # pandas is loaded by pyarrow where it is installed, as soon as Python values become an array.
+    assert loaded.isdisjoint({"polars", "duckdb", "s3fs", "gcsfs", "adlfs", "deltalake", "rich", "typer"})
+
+
+@pytest.mark.parametrize("module", ["lakefmt.cli"])
+def test_command_starts_without_data_libraries(module):
+    assert modules_after(f"import {module}").isdisjoint(
+        {"duckdb", "pandas", "polars", "s3fs", "gcsfs", "adlfs"}
+    )
