@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from lakefmt.expressions.syntax import Syntax, SyntaxNode
 
-__all__ = ["Kind", "Parameters", "Value", "cast_by_duckdb", "read_constant"]
+__all__ = [
+    "Kind",
+    "Parameters",
+    "Value",
+    "cast_by_duckdb",
+    "parameter_value",
+    "read_constant",
+    "value_of_python",
+]
 
 Kind: TypeAlias = Literal[
     "binary",
@@ -72,9 +80,9 @@ def read_constant(node: SyntaxNode, syntax: Syntax, parameters: Parameters) -> V
     """
     is_literal, literal = literal_of(node)
     if is_literal:
-        return _value_of_python(literal)
+        return value_of_python(literal)
     if node["class"] == "PARAMETER":
-        return _value_of_python(_parameter(node, parameters))
+        return value_of_python(parameter_value(node, parameters))
     if node["class"] == "CAST" and not node["try_cast"] and type_name_of_cast(node) in _INSTANTS_OF_DAYS:
         inner = read_constant(node["child"], syntax, parameters)
         if inner is not None and inner.kind == "text":
@@ -104,17 +112,8 @@ def cast_by_duckdb(values: Sequence[Any], type_: str) -> pa.Array[Any]:
     return pa.concat_arrays([column.combine_chunks() for column in evaluate(sql, list(values)).columns])
 
 
-def _iso_days(texts: Sequence[str]) -> pa.Array[Any] | None:
-    """Return the days, the usual form, without asking DuckDB; None where a text is something else."""
-    if not all(map(_ISO_DAY.fullmatch, texts)):
-        return None
-    try:
-        return pa.array([date.fromisoformat(text) for text in texts], pa.date32())
-    except ValueError:
-        return None  # no such day: DuckDB says so
-
-
-def _value_of_python(value: Any) -> Value | None:
+def value_of_python(value: Any) -> Value | None:
+    """Return the constant that a Python value is to DuckDB, None for a kind that is not told apart here."""
     match value:
         case None:
             return Value("null", None)
@@ -140,6 +139,25 @@ def _value_of_python(value: Any) -> Value | None:
     return None
 
 
+def parameter_value(node: SyntaxNode, parameters: Parameters) -> Any:
+    """Return what was passed for a PARAMETER node; if nothing was, which binding refuses, what has no ``Kind``."""
+    name = str(node["identifier"])
+    if isinstance(parameters, dict):
+        return parameters.get(name, parameters)
+    position = int(name) - 1 if name.isdecimal() else -1
+    return parameters[position] if parameters and 0 <= position < len(parameters) else parameters
+
+
+def _iso_days(texts: Sequence[str]) -> pa.Array[Any] | None:
+    """Return the days, the usual form, without asking DuckDB; None where a text is something else."""
+    if not all(map(_ISO_DAY.fullmatch, texts)):
+        return None
+    try:
+        return pa.array([date.fromisoformat(text) for text in texts], pa.date32())
+    except ValueError:
+        return None  # no such day: DuckDB says so
+
+
 def _value_of_arrow(scalar: pa.Scalar[Any]) -> Value | None:
     type_ = scalar.type
     if not scalar.is_valid:
@@ -161,16 +179,6 @@ def _value_of_arrow(scalar: pa.Scalar[Any]) -> Value | None:
         pa.binary(): "binary",
     }
     return Value(kinds[type_], scalar.as_py()) if type_ in kinds else None
-
-
-def _parameter(node: SyntaxNode, parameters: Parameters) -> Any:
-    name = str(node["identifier"])
-    if isinstance(parameters, dict):
-        return parameters.get(
-            name, parameters
-        )  # a missing one is binding's to refuse: anything without a Kind
-    position = int(name) - 1 if name.isdecimal() else -1
-    return parameters[position] if parameters and 0 <= position < len(parameters) else parameters
 
 
 def _has_parameters(node: SyntaxNode) -> bool:

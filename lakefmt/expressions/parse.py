@@ -6,13 +6,13 @@ DuckDB judges: its parser reads the text, its binder checks it against an empty 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions.connection import cursor
-from lakefmt.expressions.duckdb_errors import invalid_predicate
+from lakefmt.expressions.duckdb_errors import invalid_predicate, shown
 from lakefmt.expressions.operators import Expression
 from lakefmt.expressions.predicate import ALL_ROWS, Predicate
 from lakefmt.expressions.sql import duckdb_type, plain_value, quote_identifier, quote_literal
@@ -71,30 +71,39 @@ def parse_predicate(
     text, parameters = _text_of(where, table), _plain_parameters(params, table)
     if isinstance(where, Predicate) and params is None:
         parameters = where.params
+    try:
+        return _parse(text, schema, parameters, now or datetime.now(UTC), table)
+    except duckdb.Error as error:
+        raise invalid_predicate(error, text, table=table) from error
+    except RecursionError as error:
+        raise InvalidInputError(
+            f"The predicate {shown(text)} is nested too deeply",
+            table=table,
+            hint="Use IN for long lists of values",
+        ) from error
+
+
+def _parse(text: str, schema: Schema, parameters: Parameters, now: datetime, table: str | None) -> Predicate:
     syntax = parse_syntax(text, table=table)
     found = survey(syntax.root, schema, text=text, table=table)
-    fixed = _fix_clock(text, syntax, found, now or datetime.now(UTC)) if found.clock else text
+    fixed = _fix_clock(text, syntax, found, now) if found.clock else text
     if fixed != text:
         syntax = parse_syntax(fixed, table=table)
         found = survey(syntax.root, schema, text=text, table=table)
     check_functions(found.functions, text=text, table=table)
-    try:
-        rows = _empty_rows(schema, found)
-        # In a WHERE clause, where DuckDB's binder refuses aggregates.
-        cursor().execute(f"SELECT 1 FROM {rows} WHERE ({fixed}\n)", parameters)
-        _check_boolean(fixed, syntax, rows, parameters, table)
-        tree = Translation(syntax, schema, parameters).translate(syntax.root)
-    except duckdb.Error as error:
-        raise invalid_predicate(error, text, table=table) from error
+    rows = _empty_rows(schema, found)
+    # In a WHERE clause, where DuckDB's binder refuses aggregates.
+    cursor().execute(f"SELECT 1 FROM {rows} WHERE ({fixed}\n)", parameters)
+    _check_boolean(fixed, syntax, rows, parameters, table)
+    tree = Translation(syntax, schema, parameters).translate(syntax.root)
     return Predicate(fixed, parameters, tuple(found.columns), tree)
 
 
 def _text_of(where: Any, table: str | None) -> str:
-    match where:
-        case str():
-            return where
-        case Expression() | Predicate():
-            return where.sql
+    if isinstance(where, str | Expression | Predicate):
+        text = where if isinstance(where, str) else where.sql
+        _check_unicode(text, table)
+        return text
     kind = f"{type(where).__module__}.{type(where).__qualname__}"
     if kind.startswith("pyarrow."):
         hint = "Write it as SQL (\"fare > 10\") or with lakefmt.col: col('fare') > 10"
@@ -111,13 +120,29 @@ def _text_of(where: Any, table: str | None) -> str:
     )
 
 
+def _check_unicode(values: Iterable[Any], table: str | None) -> None:
+    try:
+        for value in [values] if isinstance(values, str) else values:
+            if isinstance(value, str):
+                value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            "The predicate holds half a surrogate pair, which is no text", table=table
+        ) from error
+
+
 def _plain_parameters(params: Any, table: str | None) -> Parameters:
+    plain: Parameters
     if params is None:
         return None
     if isinstance(params, Mapping):
-        return {str(name): plain_value(value) for name, value in params.items()}
+        plain = {str(name): plain_value(value) for name, value in params.items()}
+        _check_unicode(plain.values(), table)
+        return plain
     if isinstance(params, Sequence) and not isinstance(params, str | bytes):
-        return [plain_value(value) for value in params]
+        plain = [plain_value(value) for value in params]
+        _check_unicode(plain, table)
+        return plain
     raise InvalidInputError(
         f"params is a {type(params).__name__}",
         table=table,
@@ -161,7 +186,7 @@ def _check_boolean(text: str, syntax: Syntax, rows: str, parameters: Parameters,
     type_ = str(description[0][1]) if description else ""
     if type_ != "BOOLEAN":
         raise InvalidInputError(
-            f"The predicate {text!r} is of type {type_}, not a condition that is true or false",
+            f"The predicate {shown(text)} is of type {type_}, not a condition that is true or false",
             table=table,
             hint=f"Compare it with something: {text} = ..." if root["class"] == "COLUMN_REF" else None,
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions.connection import cursor
+from lakefmt.expressions.duckdb_errors import shown
 from lakefmt.expressions.syntax import SyntaxNode, child_nodes, lambda_parameters
 from lakefmt.expressions.tree import Column
-from lakefmt.schema import DataType, StructType, closest_names
+from lakefmt.schema import DataType, StructType, closest_names, format_path
 from lakefmt.schema.arrow import arrow_type_of
 
 if TYPE_CHECKING:
@@ -130,7 +133,7 @@ def check_functions(functions: set[str], *, text: str, table: str | None) -> Non
     refused = sorted(functions & (_SESSION_FUNCTIONS | _inconstant_functions())) if functions else []
     if refused:
         raise InvalidInputError(
-            f"{refused[0]}() says nothing about a row, so it cannot choose rows, in the predicate {text!r}",
+            f"{refused[0]}() says nothing about a row, so it cannot choose rows, in the predicate {shown(text)}",
             table=table,
             hint="Work its value out first and pass that in params; of the clock, now() and current_date can be used",
         )
@@ -147,7 +150,7 @@ class _Surveyor:
         """Note what is in the node; ``bound`` are the names that lambdas around it brought in."""
         if what := _REFUSED_NODES.get(node["class"]):
             raise InvalidInputError(
-                f"A predicate takes no {what}: {self.text!r}",
+                f"A predicate takes no {what}: {shown(self.text)}",
                 table=self.table,
                 hint="Give one expression over the row's own columns",
             )
@@ -167,6 +170,8 @@ class _Surveyor:
         names = node["column_names"]
         for depth in range(len(names), 0, -1):
             if (column := resolve_column(names[:depth], self.schema)) is not None:
+                if depth < len(names) and pa.types.is_struct(column.type):
+                    raise self._unknown_member(column, names[depth])
                 self.found.columns[column.path] = None
                 return
         if names[0].lower() in bound:
@@ -175,6 +180,16 @@ class _Surveyor:
             self.found.clock.append(node)
             return
         raise self._unknown_column(names)
+
+    def _unknown_member(self, column: Column, name: str) -> InvalidInputError:
+        members = [each.name for each in cast("pa.StructType", column.type)]
+        close = closest_names(name, members)
+        hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+        return InvalidInputError(
+            f"Column {format_path(column.path)} has no member {name!r}, named in the predicate {shown(self.text)}",
+            table=self.table,
+            hint=f"{hint}Its members are {', '.join(members)}",
+        )
 
     def _unknown_column(self, names: Sequence[str]) -> InvalidInputError:
         name, known = ".".join(names), self.schema.names
@@ -186,7 +201,7 @@ class _Surveyor:
         listed = ", ".join(known[:_COLUMNS_LISTED])
         hints.append(f"The columns are {listed}{', ...' if len(known) > _COLUMNS_LISTED else ''}")
         return InvalidInputError(
-            f"There is no column {name!r}, named in the predicate {self.text!r}",
+            f"There is no column {name!r}, named in the predicate {shown(self.text)}",
             table=self.table,
             hint=" ".join(hints),
         )

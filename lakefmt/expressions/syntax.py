@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions.connection import cursor
+from lakefmt.expressions.duckdb_errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def parse_syntax(text: str, *, table: str | None) -> Syntax:
     statement = answer["statements"][0]
     columns = statement["node"].get("select_list", ())
     if len(answer["statements"]) != 1 or len(columns) != 1:
-        raise InvalidInputError(f"The predicate {text!r} is not one expression", table=table)
+        raise InvalidInputError(f"The predicate {shown(text)} is not one expression", table=table)
     return Syntax(columns[0], statement)
 
 
@@ -148,7 +149,7 @@ def _syntax_error(text: str, answer: dict[str, Any], table: str | None) -> Inval
         if before == text:
             message, place = "syntax error: it ends too early", ""
     return InvalidInputError(
-        f"The predicate {text!r} is not a SQL expression: {message}{place}",
+        f"The predicate {shown(text)} is not a SQL expression: {message}{place}",
         table=table,
         hint="Give one expression in DuckDB's dialect, such as \"fare > 10 AND city = 'Bern'\"",
     )

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from lakefmt.expressions.compare import compare, one_of
-from lakefmt.expressions.constants import Parameters, Value, read_constant
+from lakefmt.expressions.constants import (
+    Kind,
+    Parameters,
+    Value,
+    parameter_value,
+    read_constant,
+    value_of_python,
+)
 from lakefmt.expressions.survey import is_constant, resolve_column
 from lakefmt.expressions.syntax import function_arguments, literal_of, type_name_of_cast
 from lakefmt.expressions.tree import (
@@ -48,6 +55,14 @@ _TEXT_PLACES: dict[str, Literal["prefix", "suffix", "infix"]] = {
     "prefix": "prefix",
     "starts_with": "prefix",
     "suffix": "suffix",
+}
+_LISTED_KINDS: dict[pa.DataType, Kind] = {
+    pa.date32(): "date",
+    pa.int16(): "integer",
+    pa.int32(): "integer",
+    pa.int64(): "integer",
+    pa.int8(): "integer",
+    pa.string(): "text",
 }
 
 
@@ -160,10 +175,23 @@ class Translation:
             values.append(value)
         return one_of(column, values)
 
+    def _one_of_parameter(self, parameter: SyntaxNode, node: SyntaxNode) -> Node:
+        """``column IN ?`` with a list for its value, which is parsed to ``contains(?, column)``."""
+        column, listed = self._column(node), parameter_value(parameter, self.parameters)
+        if column is None or not isinstance(listed, list | tuple):
+            return Opaque()
+        # A search in a list passes over its nulls, and has rules of its own for mixed types and NaN.
+        values = [value_of_python(each) for each in listed if each is not None]
+        if any(value is None or value.kind != _LISTED_KINDS.get(column.type) for value in values):
+            return Opaque()
+        return one_of(column, [value for value in values if value is not None])
+
     def _function(self, node: SyntaxNode) -> Node:
         name, arguments = node["function_name"].lower(), function_arguments(node)
         if len(arguments) != 2:
             return Opaque()
+        if name == "contains" and arguments[0]["class"] == "PARAMETER":
+            return self._one_of_parameter(*arguments)
         column, value = self._column(arguments[0]), self._constant(arguments[1])
         if column is None or column.type != pa.string() or value is None:
             return Opaque()
