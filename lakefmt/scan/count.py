@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakefmt.manifest.statistics import StatisticsReader
 from lakefmt.scan.prune import covers
@@ -39,8 +39,9 @@ def _count_whole(store: Store, files: FileList, plan: ScanPlan) -> int:
 
     if files.num_files == 0:
         return 0
-    counts = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
-    known = int(pc.sum(counts).as_py() or 0)
+    counts: Any = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
+    deleted: Any = pc.struct_field(files.table["deletion_vector"], "cardinality")
+    known = int(pc.sum(counts).as_py() or 0) - int(pc.sum(deleted).as_py() or 0)
     if counts.null_count == 0:
         return known
     return known + count_footers(store, replace(plan, files=files.filter(pc.is_null(counts))))

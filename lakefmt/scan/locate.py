@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+import pyarrow as pa
 
 from lakefmt.errors import UnsupportedFeatureError
 from lakefmt.log.paths import is_absolute_path, path_to_key
@@ -12,7 +14,21 @@ from lakefmt.store.location import parse_location
 if TYPE_CHECKING:
     from lakefmt.store import Store
 
-__all__ = ["locate"]
+__all__ = ["locate", "locate_all"]
+
+# An escape, or the beginning of an absolute path: all other paths are keys as they stand.
+_NOT_PLAIN = r"%|^/|^[A-Za-z][A-Za-z0-9+.-]+:"
+
+
+def locate_all(store: Store, paths: Any) -> Any:
+    """Return the key of each path of a column; only paths that are not their own key are looked at one by one."""
+    import pyarrow.compute as pc
+
+    odd: Any = pc.match_substring_regex(paths, _NOT_PLAIN)
+    if not pc.any(odd, min_count=0).as_py():
+        return paths
+    keys = pa.array([locate(store, path) for path in pc.filter(paths, odd).to_pylist()], pa.string())
+    return pc.replace_with_mask(paths, odd.combine_chunks(), keys)
 
 
 def locate(store: Store, path: str) -> str:

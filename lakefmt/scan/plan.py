@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
+from lakefmt.errors import InvalidInputError
 from lakefmt.manifest.statistics import StatisticsReader
 from lakefmt.scan.prune import prune
 from lakefmt.schema import Schema, closest_names
@@ -44,28 +44,13 @@ class ScanPlan:
 def plan_scan(
     snapshot: Snapshot, schema: Schema, predicate: Predicate | None, limit: int | None = None
 ) -> ScanPlan:
-    """Prune the version's files by partition values and statistics.
-
-    Raises:
-        UnsupportedFeatureError: a file that is left has rows deleted by a vector.
-    """
+    """Prune the version's files by partition values and statistics."""
     files = snapshot.files
     total = files.num_files
     if predicate is not None:
         files = files.filter(prune(files, predicate, snapshot.schema, snapshot.partition_columns))
     elif limit is not None:
         files = _enough_files(files, snapshot.schema, limit)
-    if files.has_deletion_vectors:
-        import pyarrow.compute as pc
-
-        first = files.filter(pc.is_valid(files.table["deletion_vector"])).table["path"][0].as_py()
-        raise UnsupportedFeatureError(
-            "This release cannot read files with rows deleted by a deletion vector",
-            table=snapshot.table_uri,
-            version=snapshot.version,
-            path=first,
-            hint="Read the table with DuckDB's delta extension or Spark, or rewrite it there (REORG ... APPLY (PURGE))",
-        )
     return ScanPlan(snapshot, schema, predicate, files, total)
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefmt import engine
 from lakefmt.engine import ReadSpec, ReadTask
-from lakefmt.errors import LakefmtError
+from lakefmt.errors import LakefmtError, UnsupportedFeatureError
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.statistics import nan_free_files
-from lakefmt.scan.locate import locate
+from lakefmt.scan.locate import locate_all
 from lakefmt.schema import physical_arrow_schema
 
 if TYPE_CHECKING:
@@ -76,9 +76,29 @@ def read_spec(plan: ScanPlan) -> ReadSpec:
 
 
 def plan_tasks(store: Store, plan: ScanPlan) -> Iterator[ReadTask]:
-    """Yield a task for each of the plan's files."""
+    """Yield a task for each of the plan's files.
+
+    Raises:
+        UnsupportedFeatureError: a file has rows deleted by a vector.
+    """
+    _check_no_vectors(plan)
     for start in range(0, plan.files.num_files, _TASKS_AT_ONCE):
         yield from _tasks_of(store, plan, type(plan.files)(plan.files.table.slice(start, _TASKS_AT_ONCE)))
+
+
+def _check_no_vectors(plan: ScanPlan) -> None:
+    if not plan.files.has_deletion_vectors:
+        return
+    import pyarrow.compute as pc
+
+    table = plan.files.table
+    raise UnsupportedFeatureError(
+        "This release cannot read files with rows deleted by a deletion vector",
+        table=plan.snapshot.table_uri,
+        version=plan.snapshot.version,
+        path=table.filter(pc.is_valid(table["deletion_vector"]))["path"][0].as_py(),
+        hint="Read the table with DuckDB's delta extension or Spark, or rewrite it there (REORG ... APPLY (PURGE))",
+    )
 
 
 def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTask]:
@@ -93,11 +113,11 @@ def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTas
     ]
     holds = nan_free_files(table["tags"]).to_pylist()
     rows: Iterable[tuple[Any, Any, bool]] = zip(
-        table["path"].to_pylist(), table["size_bytes"].to_pylist(), holds, strict=True
+        locate_all(store, table["path"]).to_pylist(), table["size_bytes"].to_pylist(), holds, strict=True
     )
-    for number, (path, size_bytes, hold) in enumerate(rows):
+    for number, (key, size_bytes, hold) in enumerate(rows):
         yield ReadTask(
-            key=locate(store, path),
+            key=key,
             size_bytes=size_bytes,
             partition_values=tuple(values[number] for values in partitions),
             float_bounds_hold=hold,

@@ -112,12 +112,10 @@ class Scan:
         schema = snapshot.schema
         import pyarrow.compute as pc
 
-        from lakefmt.scan.locate import locate
+        from lakefmt.scan.locate import locate_all
 
         columns: dict[str, Any] = {
-            "path": pa.array(
-                [locate(self._store, str(path)) for path in files["path"].to_pylist()], pa.string()
-            ),
+            "path": locate_all(self._store, files["path"]),
             "size_bytes": files["size_bytes"],
             "num_rows": StatisticsReader(files["stats"], schema).num_records(),
             "modified": pc.cast(files["modified_ms"], pa.timestamp("ms", "UTC")),

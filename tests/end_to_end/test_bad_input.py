@@ -244,6 +244,8 @@ def test_file_with_a_deletion_vector_is_a_typed_refusal(table, folder):
     log_file(folder, 1).write_text("\n".join(map(json.dumps, lines)))
     with pytest.raises(UnsupportedFeatureError, match="deletion vector"):
         lakefmt.open(folder).to_arrow()
+    assert lakefmt.open(folder).files().num_rows == 1
+    assert lakefmt.open(folder).count() == 2
 
 
 def test_append_only_table_refuses_overwrite(tmp_path):
