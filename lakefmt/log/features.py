@@ -64,6 +64,8 @@ def check_readable(protocol: Protocol, metadata: Metadata, *, table: str, versio
             hint="Update lakefmt",
         )
     asked = _features(protocol.min_reader_version, protocol.reader_features, _LEGACY_READER, 3)
+    # Spark maps columns by the property alone, and has left the feature out of the readers' list.
+    asked |= _READ_ACTIVE_BY_PROPERTY.keys()
     missing = sorted(f for f in asked - _READABLE if _reading_needs(f, metadata))
     if missing:
         raise _refusal("read", missing, table, version)
