@@ -17,6 +17,7 @@ from benchmarks.registry import BENCHMARKS, Settings, run_benchmark, summary_of
 from benchmarks.results import BenchmarkResult, Report
 
 ROOT = Path(__file__).parents[1]
+CHECKOUT = ROOT.resolve()
 SCRATCH = ROOT / ".bench"
 REPORT = TypeAdapter(Report)
 BUSY = 0.1
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     # A quick run goes through everything but leaves the real numbers alone.
     target = SCRATCH / "quick" if options.quick else ROOT / "docs"
     target.mkdir(parents=True, exist_ok=True)
+    _check_measured_code()
     report = _load(target)
     missed: list[str] = []
     for name in options.names or BENCHMARKS:
@@ -43,6 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     elif missed:
         print(f"bars missed: {'; '.join(missed)}")
     return 0
+
+
+def _check_measured_code() -> None:
+    """Stop where another lakefmt than this checkout's would be measured: the report names this one's commit."""
+    import lakefmt
+
+    found = Path(lakefmt.__file__).resolve()
+    if not found.is_relative_to(CHECKOUT):
+        sys.exit("lakefmt is imported from outside this checkout; run `python -m benchmarks` from its root")
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
