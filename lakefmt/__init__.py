@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from lakefmt.engine.progress import show_progress as show_progress
     from lakefmt.errors import CommitConflictError as CommitConflictError
     from lakefmt.errors import ConstraintViolationError as ConstraintViolationError
     from lakefmt.errors import CorruptTableError as CorruptTableError
@@ -72,6 +73,7 @@ _HOMES = {
     "is_table": "lakefmt.table",
     "lit": "lakefmt.expressions",
     "open": "lakefmt.table",
+    "show_progress": "lakefmt.engine.progress",
     "write": "lakefmt.table",
 }
 
@@ -101,6 +103,7 @@ __all__ = [
     "is_table",
     "lit",
     "open",
+    "show_progress",
     "write",
 ]
 

@@ -4,6 +4,7 @@ The engine knows Arrow batches, files and tasks, never tables; ``scan`` and ``tx
 """
 
 from lakefmt.engine.executor import Executor, ThreadExecutor
+from lakefmt.engine.progress import ProgressSink, show_progress
 from lakefmt.engine.read import count_footer_rows, count_matching, read_batches, read_table
 from lakefmt.engine.read_task import ReadSpec, ReadTask, RowSelection
 from lakefmt.engine.statistics import StatisticsCollector
@@ -13,6 +14,7 @@ __all__ = [
     "DataFileWriter",
     "Executor",
     "FileNamer",
+    "ProgressSink",
     "ReadSpec",
     "ReadTask",
     "RowSelection",
@@ -25,5 +27,6 @@ __all__ = [
     "discard_files",
     "read_batches",
     "read_table",
+    "show_progress",
     "write_files",
 ]

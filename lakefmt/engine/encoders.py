@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.data_file import OpenDataFile, put_data_file
-from lakefmt.engine.encoding import choose_encoding
+from lakefmt.engine.encoding import choose_encoding, find_useless_zstd
 from lakefmt.engine.executor import available_cores
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Encoders:
         self._store = store
         self._schema = schema
         self._compression = compression
+        self._uncompressed: frozenset[str] | None = None  # not looked at yet
         self._threads = threads
         self._budget_bytes = budget_bytes
         self._pool: ThreadPoolExecutor | None = None
@@ -98,6 +99,9 @@ class Encoders:
         self.written_bytes(file)
         if file.stream is None:
             encoding = self._choose_encoding(file, rows, size_bytes)
+            if self._uncompressed is None:
+                self._uncompressed = find_useless_zstd(rows, self._schema, encoding)
+                encoding = self._choose_encoding(file, rows, size_bytes)
             file.stream = OpenDataFile(self._store, file.key, self._schema, encoding)
         stream = file.stream
         self._submit(file, lambda: stream.write_row_group(rows), size_bytes)
@@ -124,7 +128,11 @@ class Encoders:
 
     def _choose_encoding(self, file: FileInProgress, rows: pa.RecordBatch, size_bytes: int) -> Encoding:
         return choose_encoding(
-            rows, size_bytes, compression=self._compression, without_statistics=file.without_statistics
+            rows,
+            size_bytes,
+            compression=self._compression,
+            uncompressed=self._uncompressed or (),
+            without_statistics=file.without_statistics,
         )
 
     def _submit(self, file: FileInProgress, job: Callable[[], None], cost_bytes: int) -> None:

@@ -20,6 +20,7 @@ from lakefmt.engine.executor import ThreadExecutor, available_cores
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.parquet_reader import Unit, count_unit, read_unit, row_group_runs
 from lakefmt.engine.partition import partition_identity
+from lakefmt.engine.progress import track_rows
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def read_table(
         InvalidInputError: the predicate fails on a value.
         StoreError: storage failed.
     """
-    tables = [table for table in _read(store, tasks, spec, executor, whole=True) if table.num_rows]
+    read = track_rows(_read(store, tasks, spec, executor, whole=True), "read", _rows_of)
+    tables = [table for table in read if table.num_rows]
     return pa.concat_tables(tables) if tables else spec.result_schema.empty_table()
 
 
@@ -62,7 +64,7 @@ def read_batches(
     """
     tables = _read(store, tasks, spec, executor, whole=False)
     try:
-        for table in tables:
+        for table in track_rows(tables, "read", _rows_of):
             for batch in table.to_batches():
                 if batch.num_rows:
                     yield batch
@@ -164,6 +166,10 @@ class _Pruned:
 def _prune(store: Store, spec: ReadSpec, task: ReadTask) -> _Pruned:
     footer = load_footer(store, task.key, task.size_bytes)
     return _Pruned(task, footer, choose_row_groups(footer, task, spec))
+
+
+def _rows_of(table: pa.Table) -> int:
+    return table.num_rows
 
 
 def _is_local(store: Store) -> bool:

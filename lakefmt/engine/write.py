@@ -20,6 +20,7 @@ import pyarrow as pa
 from lakefmt.engine.encoders import Encoders, FileInProgress
 from lakefmt.engine.encoding import leaf_paths, nan_leaves
 from lakefmt.engine.partition import split_by_partition
+from lakefmt.engine.progress import track_rows
 from lakefmt.engine.statistics import StatisticsCollector
 from lakefmt.errors import LakefmtError
 
@@ -112,9 +113,13 @@ def write_files(batches: Iterable[pa.RecordBatch], spec: WriteSpec, store: Store
         StoreError: storage refused.
     """
     with DataFileWriter(spec, store) as writer:
-        for batch in batches:
+        for batch in track_rows(batches, "write", _rows_of):
             writer.write(batch)
         return writer.finish()
+
+
+def _rows_of(batch: pa.RecordBatch) -> int:
+    return batch.num_rows
 
 
 def discard_files(files: Iterable[WrittenFile], store: Store) -> None:

@@ -1,0 +1,100 @@
+"""Progress of long reads and writes, shown where somebody asked for it.
+
+Nothing is shown by default. Within ``with lakefmt.show_progress():`` every read and write of this context (thread or
+asyncio task) tells a sink how many rows have passed; the sink that is used unless another is given draws bars with
+rich, in a terminal and in a notebook alike.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["ProgressSink", "show_progress", "track_rows"]
+
+_T = TypeVar("_T")
+
+
+class ProgressSink(Protocol):
+    """What is told of progress."""
+
+    def start(self, what: str, total_rows: int | None) -> int:
+        """Begin to show a read or write and return its number; ``total_rows`` is None where nobody knows."""
+
+    def advance(self, number: int, rows: int) -> None:
+        """Show that so many more rows have passed."""
+
+    def finish(self, number: int) -> None:
+        """Show that it has ended, well or not."""
+
+
+_sink: ContextVar[ProgressSink | None] = ContextVar("lakefmt_progress", default=None)
+
+
+@contextmanager
+def show_progress(sink: ProgressSink | None = None) -> Iterator[None]:
+    """Show the progress of reads and writes within this block.
+
+    Args:
+        sink: what is told of it; None draws bars in the terminal or notebook.
+    """
+    if sink is not None:
+        token = _sink.set(sink)
+        try:
+            yield
+        finally:
+            _sink.reset(token)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns) as bars, show_progress(_Bars(bars)):
+        yield
+
+
+def track_rows(
+    items: Iterable[_T], what: str, rows_of: Callable[[_T], int], total_rows: int | None = None
+) -> Iterable[_T]:
+    """Return ``items``, telling the sink of this context of their rows as they pass; untouched where there is none."""
+    sink = _sink.get()
+    return items if sink is None else _tell(items, what, rows_of, total_rows, sink)
+
+
+def _tell(
+    items: Iterable[_T], what: str, rows_of: Callable[[_T], int], total_rows: int | None, sink: ProgressSink
+) -> Iterator[_T]:
+    number = sink.start(what, total_rows)
+    try:
+        for item in items:
+            yield item
+            sink.advance(number, rows_of(item))
+    finally:
+        sink.finish(number)
+
+
+class _Bars:
+    """A sink that draws one bar per read or write."""
+
+    def __init__(self, bars: object) -> None:
+        self._bars: Any = bars
+
+    def start(self, what: str, total_rows: int | None) -> int:
+        number: int = self._bars.add_task(what, total=total_rows)
+        return number
+
+    def advance(self, number: int, rows: int) -> None:
+        self._bars.advance(number, rows)
+
+    def finish(self, number: int) -> None:
+        task = next(task for task in self._bars.tasks if task.id == number)
+        self._bars.update(number, total=task.completed)
