@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unit", "count_unit", "read_unit", "row_group_runs"]
 
+_SLICE_SHARE = 1 / 4  # a slice keeps the memory of the rows it leaves out
 _RUN_ROWS = 122_880  # row groups are looked at together up to so many rows
 
 
@@ -135,7 +136,9 @@ class _OpenFile:
         columns = self._load(groups, [name for name in names if name not in looked_at]) | looked_at
         if matching < num_rows:
             # Before types are adapted: dictionaries are decoded for the rows that are left only.
-            columns = {name: column.filter(mask) for name, column in columns.items() if name in names}
+            columns = _keep(
+                {name: column for name, column in columns.items() if name in names}, mask, matching
+            )
         return self._assemble(names, columns, matching)
 
     def count(self, groups: tuple[int, ...]) -> int:
@@ -149,7 +152,8 @@ class _OpenFile:
         num_rows = sum(self._footer.row_counts[group] for group in groups)
         if self._spec.predicate is not None and not self._covered.issuperset(groups):
             names = self._spec.predicate_columns
-            looked_at = self._load(groups, names)
+            # Where there is little to do, all columns are decoded beside each other, for a match to be expected.
+            looked_at = self._load(groups, [*self._columns] if self._threads else names)
             mask = self._spec.predicate.matches(self._assemble(names, looked_at, num_rows))
         if self._task.rows is not None:
             import pyarrow.compute as pc
@@ -207,6 +211,19 @@ class _OpenFile:
         if not arrays:
             return pa.table({"": pa.nulls(num_rows)}).select([])
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _keep(columns: dict[str, Any], mask: pa.BooleanArray, matching: int) -> dict[str, Any]:
+    """Return the rows where ``mask`` is true, which are ``matching``."""
+    import pyarrow.compute as pc
+
+    if matching >= len(mask) * _SLICE_SHARE:
+        positions: Any = pc.indices_nonzero(mask)
+        first = positions[0].as_py()
+        if positions[-1].as_py() - first == matching - 1:
+            # One run, as a range over sorted rows gives: a slice costs nothing.
+            return {name: column.slice(first, matching) for name, column in columns.items()}
+    return {name: column.filter(mask) for name, column in columns.items()}
 
 
 def _viewed(column: Any, kind: pa.DataType) -> Any:

@@ -355,3 +355,21 @@ def test_every_type_of_a_table_can_be_written_and_be_cut_by(store: LocalStore) -
         assert {file.partition_values[0].as_py() for file in files} == {*two, None}
         for file in files:
             assert set(read(store, file)["x"].to_pylist()) == {file.partition_values[0].as_py()}
+
+
+def test_columns_that_zstd_does_not_shrink_are_stored_as_they_are(store: LocalStore) -> None:
+    import random
+
+    draw = random.Random(1)
+    rows = 70_000
+    schema = schema_of(id=pa.int64(), noise=pa.float64(), s=pa.struct([pa.field("noise", pa.float64())]))
+    noise = [draw.random() for _ in range(rows)]
+    table = pa.table({"id": range(rows), "noise": noise, "s": [{"noise": x} for x in noise]}, schema=schema)
+    batches = table.to_batches()
+
+    [file] = write_files([*batches, *batches], spec_of(schema, row_group_rows=rows), store)
+
+    groups = footer(store, file)
+    codecs = [[groups.row_group(g).column(c).compression for c in range(3)] for g in range(2)]
+    assert codecs == [["ZSTD", "UNCOMPRESSED", "UNCOMPRESSED"]] * 2
+    assert read(store, file).equals(pa.concat_tables([table, table]))
