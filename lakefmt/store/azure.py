@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from lakefmt.errors import InvalidInputError
 from lakefmt.store.remote import RemoteStore, RemoteUpload, client_failure, status_failure
 from lakefmt.store.retry import Failure
 
@@ -71,6 +72,15 @@ class AzureStore(RemoteStore):
         """
         found = super().list(folder, after, recursive=recursive)
         return iter(sorted(found, key=lambda info: info.key)) if recursive else found
+
+    def _name(self, key: str) -> str:
+        if "\\" in key:
+            raise InvalidInputError(
+                f"Azure makes a slash of each backslash, so {key!r} would be another key",
+                table=self.uri,
+                hint="Leave backslashes out of names",
+            )
+        return super()._name(key)
 
     def _classify(self, error: Exception) -> Failure:
         names = {kind.__name__ for kind in type(error).__mro__}

@@ -114,13 +114,13 @@ class Store(ABC):
     def open_output(self, key: str) -> AbstractContextManager[BinaryIO]:
         """Write an object as a stream: there, durably, when the block ends; never there when it raises."""
 
-    def delete_leftovers(self, before_ms: int) -> int:
+    def delete_leftovers(self, before_ms: int) -> int:  # noqa: ARG002 - most stores have none
         """Delete what writes that never ended left behind before ``before_ms`` (Unix epoch); return how many.
 
         Temporary files and unfinished multipart uploads: no listing shows them and no table refers to them.
         """
         return 0
 
-    def local_path(self, key: str) -> str | None:
+    def local_path(self, key: str) -> str | None:  # noqa: ARG002 - most objects have none
         """Return the object's path where native readers can open it themselves, else None."""
         return None

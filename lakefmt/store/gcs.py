@@ -7,6 +7,8 @@ the status, and sends a failed request up to six times by itself; so the request
 # ruff: noqa: SLF001 - an upload is a part of its store; gcsfs has no public way to a single request
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import uuid
@@ -171,7 +173,9 @@ class GcsStore(RemoteStore):
             url,
             params=file_system._get_params(dict(params or {})),
             headers=file_system._get_headers(dict(headers or {})),
-            data=data,
+            data=data
+            if data is None
+            else io.BytesIO(data),  # aiohttp sends a stream without blocking its loop
             allow_redirects=False,
             timeout=file_system.requests_timeout or aiohttp.ClientTimeout(sock_connect=10, sock_read=60),
         ) as answer:
@@ -274,10 +278,8 @@ class _AnswerError(Exception):
         self.status = status
         self.of_bucket = of_bucket
         self.text = content.decode("utf-8", errors="replace")
-        try:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             self.text = str(json.loads(self.text)["error"]["message"])
-        except (ValueError, KeyError, TypeError):
-            pass
         super().__init__(f"{status} {self.text}")
 
 

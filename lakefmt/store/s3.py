@@ -16,7 +16,7 @@ from lakefmt.store.retry import Failure
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lakefmt.store.streams import Upload
 
@@ -72,15 +72,18 @@ class S3Store(RemoteStore):
     )
     delete_batch = 1000
 
-    def _connect(self) -> Any:
-        from s3fs.core import S3FileSystem
-
+    def __init__(self, uri: str, options: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        super().__init__(uri, options, **settings)
         if self.container.endswith(_DIRECTORY_BUCKET):
             raise StoreError(
                 f"{self.container!r} is a directory bucket (S3 Express One Zone), which lists objects in no order",
                 table=self.uri,
                 hint="Keep the table in a general purpose bucket",
             )
+
+    def _connect(self) -> Any:
+        from s3fs.core import S3FileSystem
+
         options = dict(self._options)
         config = dict(options.pop("config_kwargs", None) or {})
         # One request is one request: what is retried, and when, is decided in retry.py.

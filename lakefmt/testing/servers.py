@@ -63,6 +63,7 @@ class Fault:
         applied: whether the request is carried out before it is answered with an error.
         times: how many requests it hits.
         delay_s: how long the answer takes.
+        late: whether the request is carried out after the delay instead of before.
     """
 
     method: str = "PUT"
@@ -72,6 +73,7 @@ class Fault:
     applied: bool = False
     times: int = 1
     delay_s: float = 0.0
+    late: bool = False
 
     def hits(self, method: str, path: str, query: str) -> bool:
         """Return whether it concerns this request."""
@@ -88,7 +90,7 @@ class Gate:
 
     Attributes:
         app: the server behind it.
-        ignore_conditions: play a server that does not know ``If-None-Match`` on a PUT.
+        ignore_conditions: play a server that does not know the condition of a write.
     """
 
     app: Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -129,6 +131,7 @@ class Gate:
             writing = self._writing[path] if method in ("PUT", "POST") else None
         if self.ignore_conditions:
             environ.pop("HTTP_IF_NONE_MATCH", None)
+            environ["RAW_URI"] = environ["RAW_URI"].replace("ifGenerationMatch=0", "")
         status = "500"
         answer: list[Any] = []
 
@@ -137,18 +140,24 @@ class Gate:
 
         # The body is read whole in any case: a client that is still sending would see a broken connection.
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        sent = environ["wsgi.input"].read(length) if length else b""
+        chunked = environ.get("wsgi.input_terminated", False)
+        sent = environ["wsgi.input"].read() if chunked else environ["wsgi.input"].read(length)
         environ["wsgi.input"] = _Body(sent)
+        if fault is not None and fault.late:
+            time.sleep(fault.delay_s)
         if fault is None or fault.applied or fault.status == 0:
             with writing or contextlib.nullcontext():
                 body = b"".join(self.app(environ, hold))
             status, headers = answer
         if fault is not None:
-            time.sleep(fault.delay_s)
+            if not fault.late:
+                time.sleep(fault.delay_s)
             if fault.status:
                 status = f"{fault.status} {_REASONS.get(fault.status, 'Service Unavailable')}"
-                body = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code></Error>".encode()
+                text = f"<Code>{fault.code}</Code><Message>told to fail</Message>"
+                body = f"<?xml version='1.0'?><Error>{text}</Error>".encode()
                 headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+                headers.append(("x-ms-error-code", fault.code))
                 if method == "HEAD":
                     body = b""
         with self._lock:
@@ -177,9 +186,29 @@ class ObjectServer:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def run_wsgi(self) -> None:
+                # werkzeug's own reads on after an answer, which swallows the next request of a kept connection.
+                answer: list[Any] = []
+                try:
+                    chunks = gate(self.make_environ(), lambda *line: answer.extend(line))
+                    (status, headers), body = answer, b"".join(chunks)
+                except Exception as error:  # noqa: BLE001 - a server answers
+                    status, headers, body = "500 Internal Server Error", [], repr(error).encode()
+                code, _, reason = status.partition(" ")
+                self.send_response_only(int(code), reason)
+                names = {name.lower() for name, _ in headers}
+                for name, value in headers:
+                    self.send_header(name, value)
+                if "content-length" not in names and int(code) not in (204, 304):
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
             def log(self, *_: object) -> None:
                 """Leave the terminal to the tests."""
 
+        gate = self.gate
         self._server = make_server("127.0.0.1", 0, self.gate, threaded=True, request_handler=Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
@@ -229,7 +258,8 @@ class GcsServer(ObjectServer):
 
     def __init__(self) -> None:
         self._port = _free_port()
-        super().__init__(_forward_to(self._port))
+        self._forwarder = _Forwarder(self._port)
+        super().__init__(_UploadStatus(self._forwarder))
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -250,6 +280,7 @@ class GcsServer(ObjectServer):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
+        self._forwarder.close()
         _stop(self._process)
 
     def storage_options(self) -> dict[str, Any]:
@@ -275,7 +306,8 @@ class AzureServer(ObjectServer):
 
     def __init__(self) -> None:
         self._port = _free_port()
-        super().__init__(_forward_to(self._port))
+        self._forwarder = _Forwarder(self._port)
+        super().__init__(self._forwarder)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
 
@@ -307,6 +339,7 @@ class AzureServer(ObjectServer):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
+        self._forwarder.close()
         _stop(self._process)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -346,11 +379,15 @@ class _Body:
         self._content = b""
 
 
-def _forward_to(port: int) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
-    """Return an app that passes each request on to a local server, byte for byte in the path."""
-    connections = threading.local()
+class _Forwarder:
+    """An app that passes each request on to a local server, byte for byte in the path."""
 
-    def forward(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[http.client.HTTPConnection] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
         headers = {
             name[5:].replace("_", "-").title(): value
             for name, value in environ.items()
@@ -360,26 +397,55 @@ def _forward_to(port: int) -> Callable[[dict[str, Any], Callable[..., Any]], Ite
             if environ.get(name):
                 headers[name.replace("_", "-").title()] = environ[name]
         body = environ["wsgi.input"].read()
-        connection = getattr(connections, "connection", None)
-        if connection is None:
-            connection = connections.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = self._idle.pop() if self._idle else http.client.HTTPConnection("127.0.0.1", self._port)
         try:
-            connection.request(environ["REQUEST_METHOD"], environ["RAW_URI"], body or None, headers)
+            connection.request(method, environ["RAW_URI"], body or None, headers)
             answer = connection.getresponse()
             content = answer.read()
         except BaseException:
-            connections.connection = None
             connection.close()
             raise
+        self._idle.append(connection)
         kept = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_HEADERS]
-        if environ["REQUEST_METHOD"] != "HEAD":
+        if method != "HEAD":
             kept = [pair for pair in kept if pair[0].lower() != "content-length"]
             if answer.status not in (204, 304):
                 kept.append(("Content-Length", str(len(content))))
         start_response(f"{answer.status} {answer.reason}", kept)
         return [content]
 
-    return forward
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _UploadStatus:
+    """What fake-gcs-server leaves out: how much of a resumable upload has arrived (it ends the upload instead)."""
+
+    def __init__(self, app: Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]) -> None:
+        self._app = app
+        self._stored_bytes: dict[str, int] = {}
+        self._ended: set[str] = set()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        span = environ.get("HTTP_CONTENT_RANGE", "").removeprefix("bytes ")
+        upload = environ.get("QUERY_STRING", "").partition("upload_id=")[2]
+        if not span or not upload:
+            return self._app(environ, start_response)
+        if span == "*/*":
+            stored = self._stored_bytes.get(upload, 0)
+            headers = [("Content-Length", "0")] + ([("Range", f"bytes=0-{stored - 1}")] if stored else [])
+            start_response("200 OK" if upload in self._ended else "308 Resume Incomplete", headers)
+            return [b""]
+
+        def note(status: str, headers: list[tuple[str, str]], *_: object) -> None:
+            if status.startswith("308"):
+                self._stored_bytes[upload] = int(span.partition("/")[0].partition("-")[2]) + 1
+            elif status.startswith("200"):
+                self._ended.add(upload)
+            start_response(status, headers)
+
+        return self._app(environ, note)
 
 
 def _send(url: str, method: str, path: str, body: bytes | None = None) -> None:

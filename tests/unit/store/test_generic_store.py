@@ -1,0 +1,62 @@
+"""Any other fsspec file system: read-only."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+
+import pytest
+
+from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError
+from lakefmt.store import open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with zipfile.ZipFile(tmp_path / "table.zip", "w") as archive:
+        for key in (
+            "trips/b 1",
+            "trips/_delta_log/01.json",
+            "trips/_delta_log/00.json",
+            "trips2/a",
+            "trips/a/x",
+        ):
+            archive.writestr(key, key)
+    return open_store(f"zip://trips::{(tmp_path / 'table.zip').as_uri()}")
+
+
+def test_foreign_file_system_is_read(store):
+    assert store.read("_delta_log/00.json") == b"trips/_delta_log/00.json"
+    assert store.read_ranges("b 1", [(0, 2), (3, 5), (2, 2), (8, 100)]) == [b"tr", b"ps", b"", b"1"]
+    assert store.info("b 1").size_bytes == 9
+    assert store.open_input("b 1").read() == b"trips/b 1"
+    assert [found.key for found in store.list("")] == ["b 1"]
+    assert [found.key for found in store.list("_delta_log", after="00.json")] == ["_delta_log/01.json"]
+    assert [found.key for found in store.list("", recursive=True)] == [
+        *("_delta_log/00.json", "_delta_log/01.json", "a/x", "b 1")
+    ]
+    assert list(store.list("absent")) == []
+    for call in (store.read, store.info, store.open_input):
+        with pytest.raises(ObjectNotFoundError, match="absent"):
+            call("absent")
+
+
+def test_foreign_file_system_refuses_every_write_and_says_why(store):
+    assert "no atomic put-if-absent" in store.read_only_reason
+    for call in (
+        lambda: store.put("a", b""),
+        lambda: store.put_if_absent("a", b""),
+        lambda: store.delete(["a"]),
+        lambda: store.open_output("a"),
+    ):
+        with pytest.raises(StoreError, match="keep tables that are written on local disk"):
+            call()
+
+
+def test_pickled_store_reads_on(store):
+    assert pickle.loads(pickle.dumps(store)).read("b 1") == b"trips/b 1"
+
+
+def test_protocol_that_nobody_knows_is_refused():
+    with pytest.raises(InvalidInputError, match="no file system"):
+        open_store("nonsense://host/table")
