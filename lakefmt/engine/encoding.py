@@ -8,7 +8,7 @@ The choices were measured (10 million rows of ids, timestamps, names and amounts
   sample differ.
 * zstd makes some columns hardly smaller (random numbers, the packed indices of a dictionary), and what it saves
   there is paid at every read. Without it on the columns where it saves less than an eighth, the files are a
-  twenty-fifth larger and read a quarter faster, by DuckDB, polars and pyarrow alike.
+  twenty-fifth larger and read a sixth to a quarter faster, by DuckDB, polars and pyarrow alike.
 * Setting up a zstd stream costs 30 microseconds a page, which is most of a one-row file; snappy costs none.
 """
 
