@@ -35,7 +35,8 @@ __all__ = [
     "VersionNotFoundError",
 ]
 
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+# Azure's URIs have the container there, which is no secret: abfss://container@account.dfs.core.windows.net/
+_USER_INFO = re.compile(r"(?<=://)(?<!abfs://)(?<!abfss://)[^/@\s]*@")
 _SECRET_PARAMETER = re.compile(
     r"(?i)\b(sig|signature|token|secret|password|key|account_key|sas_token|x-amz-[\w-]+)=[^&\s'\",)]+"
 )

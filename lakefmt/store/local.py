@@ -210,9 +210,9 @@ class LocalStore(Store):
     def open_output(self, key: str) -> Iterator[BinaryIO]:
         """Write an object as a stream, by native code."""
         path = self.local_path(key)
-        temporary = self._run("write", key, lambda: self._create_temporary(path))
+        temporary = _temporary_name(path)
         try:
-            with pa.OSFile(temporary, "wb") as file:
+            with self._run("write", key, lambda: self._open_temporary(temporary)) as file:
                 # Arrow's files are binary files in all but their declared type.
                 yield cast("BinaryIO", file)
             self._run("write", key, lambda: self._finish(temporary, path))
@@ -273,14 +273,12 @@ class LocalStore(Store):
         if self._fsync:
             _flush_folder(os.path.dirname(path))
 
-    def _create_temporary(self, path: str) -> str:
-        temporary = _temporary_name(path)
+    def _open_temporary(self, temporary: str) -> pa.NativeFile:
         try:
-            os.close(os.open(temporary, _CREATE, 0o666))
+            return pa.OSFile(temporary, "wb")
         except FileNotFoundError:
-            self._make_folder(os.path.dirname(path))
-            os.close(os.open(temporary, _CREATE, 0o666))
-        return temporary
+            self._make_folder(os.path.dirname(temporary))
+            return pa.OSFile(temporary, "wb")
 
     def _finish(self, temporary: str, path: str) -> None:
         if self._fsync:

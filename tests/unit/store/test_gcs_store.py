@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lakefmt.errors import StoreError
 from lakefmt.store import open_store
-from lakefmt.store.gcs import GcsStore
+from lakefmt.store.gcs import _SIGNS_OF_CREDENTIALS, GcsStore, _may_have_credentials
 from lakefmt.testing.servers import Fault
 from lakefmt.testing.store_contract import QUICK_RETRY, FaultyStoreContract
 
@@ -70,3 +71,16 @@ def test_token_that_is_no_token_is_an_error_that_says_how_to_log_in(tmp_path):
     (tmp_path / "key.json").write_text('{"type": "nothing"}')
     with pytest.raises(StoreError, match="gcloud auth"):
         open_store("gs://bucket/t", {"token": str(tmp_path / "key.json")}).read("a")
+
+
+def test_machine_without_any_sign_of_credentials_is_not_probed_for_them(monkeypatch, tmp_path):
+    for name in list(_SIGNS_OF_CREDENTIALS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    product = Path("/sys/class/dmi/id/product_name")
+    on_google = product.exists() and product.read_text().startswith("Google")
+    assert _may_have_credentials() == on_google
+    (tmp_path / "application_default_credentials.json").write_text("{}")
+    assert _may_have_credentials()
