@@ -38,7 +38,7 @@ def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duc
     """
     import duckdb
 
-    view = quote_identifier(name)
+    view, stream = quote_identifier(name), f"rows of {name}"
     query = _query_over_files(scan)
     if query is not None:
         try:
@@ -46,12 +46,22 @@ def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duc
             return con.sql(f"FROM {view}")
         except duckdb.Error:
             pass  # this connection may not open files, say; the stream does not ask it to
-    con.execute(
-        f"DROP VIEW IF EXISTS temp.main.{view}"
-    )  # `register` replaces only what it has registered itself
     source: Any = scan
-    con.register(name, source)
+    con.register(stream, source)
+    con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} AS {_query_over_stream(scan, stream)}")
     return con.sql(f"FROM {view}")
+
+
+def _query_over_stream(scan: Scan, name: str) -> str:
+    """Return a query of the registered stream under which filters on floats stay with DuckDB.
+
+    DuckDB (1.4 to 2.0) has pyarrow filter what it reads from Arrow, to which NaN is greater than no number.
+    """
+    columns = []
+    for field in scan.schema.to_arrow():
+        column = quote_identifier(field.name)
+        columns.append(f"coalesce({column}, NULL) AS {column}" if _holds_floats(field.type) else column)
+    return f"SELECT {', '.join(columns) or '*'} FROM temp.main.{quote_identifier(name)}"
 
 
 def _query_over_files(scan: Scan) -> str | None:
@@ -116,3 +126,10 @@ def _is_kept_exactly(kind: pa.DataType) -> bool:
         members: Any = nested
         return all(_is_kept_exactly(members.field(i).type) for i in range(members.num_fields))
     return not kinds.is_null(kind)
+
+
+def _holds_floats(kind: pa.DataType) -> bool:
+    members: Any = kind
+    if pa.types.is_struct(kind):
+        return any(_holds_floats(members.field(i).type) for i in range(members.num_fields))
+    return pa.types.is_floating(kind)

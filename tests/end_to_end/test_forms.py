@@ -160,6 +160,8 @@ def test_a_filter_means_the_same_in_every_form(shared, connection, where, ids):
     assert sorted(scan.to_polars().collect()["id"].to_list()) == ids
     assert sorted(number for (number,) in scan.to_duckdb(connection, "t").select("id").fetchall()) == ids
     assert scan.count() == len(ids)
+    whole = shared.to_duckdb(connection, "all_rows")
+    assert sorted(number for (number,) in whole.filter(where).select("id").fetchall()) == ids
 
 
 @pytest.mark.parametrize(

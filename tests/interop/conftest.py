@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 import lakefmt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import duckdb
 
@@ -115,7 +117,8 @@ def fsspec_options(options: Mapping[str, str] | None) -> dict[str, Any]:
     return {
         "key": options["AWS_ACCESS_KEY_ID"],
         "secret": options["AWS_SECRET_ACCESS_KEY"],
-        "client_kwargs": {"endpoint_url": options["AWS_ENDPOINT_URL"], "region_name": options["AWS_REGION"]},
+        "endpoint_url": options["AWS_ENDPOINT_URL"],
+        "client_kwargs": {"region_name": options["AWS_REGION"]},
     }
 
 
@@ -175,24 +178,45 @@ def make_reader(request: pytest.FixtureRequest, name: str) -> Reader:
             return PolarsReader()
 
 
+_SERVE = """
+import sys
+from lakefmt.testing.servers import S3Server
+with S3Server() as server:
+    print(server.url, server.create_bucket(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def s3_elsewhere() -> Iterator[tuple[str, str]]:
+    """An S3 server in a process of its own, as its endpoint and a bucket: delta-rs waits for answers under the GIL."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        endpoint, bucket = server.stdout.readline().split()
+        yield endpoint, bucket
+
+
 @pytest.fixture
-def s3_table(s3_server: Any, s3_bucket: str) -> tuple[str, dict[str, str]]:
+def s3_table(s3_elsewhere: tuple[str, str]) -> tuple[str, dict[str, str]]:
     """A place on S3, and options for it as delta-rs and polars name them."""
+    endpoint, bucket = s3_elsewhere
     options = {
-        "AWS_ENDPOINT_URL": s3_server.url,
+        "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing-secret",
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
         "aws_conditional_put": "etag",
     }
-    return f"{s3_bucket}/{uuid.uuid4().hex}/table", options
+    return f"{bucket}/{uuid.uuid4().hex}/table", options
 
 
-@pytest.fixture(scope="session")
-def rows_of() -> Callable[[pa.Table], list[tuple[Any, ...]]]:
-    """A function from a table of any reader to its rows: plain values, sorted, each as it is to the last bit."""
-    return _rows_of
+@pytest.fixture
+def our_options(s3_table: tuple[str, dict[str, str]]) -> dict[str, Any]:
+    """Options for the same place as s3fs names them."""
+    return fsspec_options(s3_table[1])
 
 
 @pytest.fixture(scope="session")
