@@ -8,7 +8,7 @@ methods look first in places; so the SDK's client, which adlfs has set up with t
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakefmt.errors import InvalidInputError
 from lakefmt.store.remote import RemoteStore, RemoteUpload, client_failure, status_failure
@@ -57,6 +57,9 @@ class AzureStore(RemoteStore):
         "(AZURE_STORAGE_ACCOUNT_KEY and the like); anon=True reads public containers"
     )
 
+    # Of one listing request; the most that the service gives.
+    page_size: ClassVar[int] = 5000
+
     def _connect(self) -> Any:
         from adlfs.spec import AzureBlobFileSystem
 
@@ -99,7 +102,9 @@ class AzureStore(RemoteStore):
     async def _get(self, file_system: Any, name: str, span: tuple[int, int] | None) -> bytes:
         wanted = {} if span is None else {"offset": span[0], "length": span[1] - span[0]}
         try:
-            download = await self._blob(file_system, name).download_blob(**wanted, max_concurrency=1, **_ONCE)
+            download = await self._blob(file_system, name).download_blob(
+                **wanted, max_concurrency=1, **_once(file_system)
+            )
         except Exception as error:
             if span is not None and getattr(error, "status_code", None) == _RANGE_PAST_END:
                 return b""
@@ -108,7 +113,7 @@ class AzureStore(RemoteStore):
         return content
 
     async def _head(self, file_system: Any, name: str) -> tuple[int, int]:
-        found = await self._blob(file_system, name).get_blob_properties(**_ONCE)
+        found = await self._blob(file_system, name).get_blob_properties(**_once(file_system))
         return found.size, int(found.last_modified.timestamp() * 1000)
 
     async def _list_page(
@@ -116,7 +121,12 @@ class AzureStore(RemoteStore):
     ) -> tuple[builtins.list[tuple[str, int, int]], Any]:
         del after  # the service lists from the beginning of the prefix only
         container = file_system.service_client.get_container_client(self.container)
-        wanted: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"], **_ONCE}
+        wanted: dict[str, Any] = {
+            "name_starts_with": prefix or None,
+            "include": ["metadata"],
+            **_once(file_system),
+        }
+        wanted["results_per_page"] = self.page_size
         blobs = container.list_blobs(**wanted) if recursive else container.walk_blobs(**wanted, delimiter="/")
         pages = blobs.by_page(continuation_token=token)
         page = [
@@ -128,13 +138,13 @@ class AzureStore(RemoteStore):
 
     async def _put(self, file_system: Any, name: str, data: bytes, *, only_if_absent: bool) -> None:
         await self._blob(file_system, name).upload_blob(
-            data, overwrite=not only_if_absent, max_concurrency=1, **_ONCE
+            data, overwrite=not only_if_absent, max_concurrency=1, **_once(file_system)
         )
 
     async def _delete(self, file_system: Any, names: Sequence[str]) -> None:
         (name,) = names
         try:
-            await self._blob(file_system, name).delete_blob(**_ONCE)
+            await self._blob(file_system, name).delete_blob(**_once(file_system))
         except Exception as error:
             if self._classify(error) is not Failure.ABSENT:
                 raise
@@ -155,7 +165,7 @@ class _AzureUpload(RemoteUpload):
 
     def send(self, number: int, offset: int, data: bytes) -> None:  # noqa: ARG002 - part of the interface
         async def stage(fs: Any) -> None:
-            await self._store._blob(fs, self._object_name).stage_block(_block_id(number), data, **_ONCE)
+            await self._store._blob(fs, self._object_name).stage_block(_block_id(number), data, **_once(fs))
 
         self._request(stage)
 
@@ -166,12 +176,17 @@ class _AzureUpload(RemoteUpload):
         blocks = [BlobBlock(_block_id(index)) for index in range(number + 1)]
 
         async def commit(fs: Any) -> None:
-            await self._store._blob(fs, self._object_name).commit_block_list(blocks, **_ONCE)
+            await self._store._blob(fs, self._object_name).commit_block_list(blocks, **_once(fs))
 
         self._request(commit)
 
     def abort(self) -> None:
         """Do nothing: the service forgets blocks that no list names."""
+
+
+def _once(file_system: Any) -> dict[str, Any]:
+    """Return the settings of a single request: no retries, and the patience that the user's options ask for."""
+    return {**_ONCE, **getattr(file_system, "_timeout_kwargs", {})}
 
 
 def _block_id(number: int) -> str:

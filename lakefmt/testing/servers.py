@@ -318,7 +318,7 @@ class AzureServer(ObjectServer):
         return (
             os.environ.get("LAKEFMT_AZURITE")
             or shutil.which("azurite-blob")
-            or (str(local) if local.exists() else None)
+            or (str(local.absolute()) if local.exists() else None)
         )
 
     @classmethod

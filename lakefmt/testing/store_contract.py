@@ -82,6 +82,7 @@ class StoreContract:
         writers: threads that race for one key.
         rounds: how many keys they race for.
         shared_with_processes: whether another process sees the same objects.
+        keys_past_a_page: how many keys one listing request does not give.
         secrets: texts that may be in no pickle, repr or log line.
         reads_far_past_the_end: False for an emulator that dies of it.
         awkward_names: the last parts of keys that must survive.
@@ -90,6 +91,7 @@ class StoreContract:
     writers: ClassVar[int] = 64
     rounds: ClassVar[int] = 50
     shared_with_processes: ClassVar[bool] = True
+    keys_past_a_page: ClassVar[int] = 1_030
     secrets: ClassVar[tuple[str, ...]] = ()
     reads_far_past_the_end: ClassVar[bool] = True
     awkward_names: ClassVar[tuple[str, ...]] = AWKWARD_NAMES
@@ -246,7 +248,7 @@ class StoreContract:
         ]
 
     def test_listing_is_complete_past_a_page(self, store: Store) -> None:
-        keys = [f"log/{number:05}.json" for number in range(1_030)]
+        keys = [f"log/{number:05}.json" for number in range(self.keys_past_a_page)]
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda key: store.put(key, b""), keys))
         store.put("log/sub/1", b"")

@@ -25,16 +25,22 @@ def azure_container(azure_server):
     azure_server.gate.forget()
 
 
+class SmallPages(AzureStore):
+    page_size = 25
+
+
 class TestAzureStore(FaultyStoreContract):
     secrets = (AzureServer.KEY,)
     unmasks_servers = False
+    overlong_s = 1.5
+    keys_past_a_page = 110
     awkward_names = tuple(name for name in AWKWARD_NAMES if "\\" not in name)
     rounds = 10  # SDK and Azurite take 20 ms a request
 
     @pytest.fixture
     def store(self, azure_container, azure_server):
-        options = azure_server.storage_options()
-        return AzureStore(
+        options = {**azure_server.storage_options(), "read_timeout": 0.5}
+        return SmallPages(
             f"{azure_container}/a table", options, retry=QUICK_RETRY, part_size_bytes=1024 * 1024
         )
 
@@ -43,7 +49,7 @@ class TestAzureStore(FaultyStoreContract):
         return azure_server.gate
 
     def open_again(self, store):
-        return AzureStore(store.uri, store._options)
+        return SmallPages(store.uri, store._options)
 
     def open_elsewhere(self, store):
         return AzureStore("az://no-such-container/table", store._options, retry=QUICK_RETRY)
