@@ -5,7 +5,7 @@ LATEST := .venv-latest
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
 
-.PHONY: help setup demo test test-latest check format lint types imports bench bench-smoke clean
+.PHONY: help setup emulators demo test test-latest check format lint types imports bench bench-smoke clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]' -r tests/requirements.txt
 	touch $@
+
+AZURITE := node_modules/.bin/azurite-blob
+
+emulators: $(AZURITE)  ## Azurite, for the tests of Azure storage (they skip without it); needs npm
+
+$(AZURITE):
+	npm install --no-save --no-audit --no-fund --silent azurite@3.35.0
 
 demo: setup  ## the main job on real data: 336,776 flights, four writers, time travel, DuckDB
 	$(BIN)/lakefmt demo
