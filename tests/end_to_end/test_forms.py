@@ -218,7 +218,7 @@ def test_polars_reads_nothing_before_it_is_asked(table, table_uri):
 def test_duckdb_view_stays_at_its_version_and_may_be_replaced(table, connection):
     table.to_duckdb(connection, 'odd "name"')
     table.append(EXPECTED.slice(0, 1))
-    assert connection.sql('SELECT count(*) FROM "odd ""name"""').fetchone() == (12,)
+    assert connection.sql('SELECT count(*) FROM "odd ""name"""').fetchall() == [(12,)]
     for where, expected in (
         ("id > 10", 1),
         (None, 13),
@@ -227,7 +227,7 @@ def test_duckdb_view_stays_at_its_version_and_may_be_replaced(table, connection)
         (None, 13),
     ):
         table.scan(where=where).to_duckdb(connection, 'odd "name"')
-        assert connection.sql('SELECT count(*) FROM "odd ""name"""').fetchone() == (expected,)
+        assert connection.sql('SELECT count(*) FROM "odd ""name"""').fetchall() == [(expected,)]
 
 
 def test_duckdb_without_access_to_files_draws_the_stream(shared):
