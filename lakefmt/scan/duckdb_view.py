@@ -55,7 +55,7 @@ def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duc
 def _query_over_stream(scan: Scan, name: str) -> str:
     """Return a query of the registered stream under which filters on floats stay with DuckDB.
 
-    DuckDB (seen in 1.5 and 2.0) has pyarrow filter what it reads from Arrow, to which NaN is greater than no number.
+    DuckDB 1.5 has pyarrow filter what it reads from Arrow, to which NaN is greater than no number; 2.0 minds NaN.
     """
     columns = []
     for field in scan.schema.to_arrow():
