@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
-from lakefmt.display import format_table, format_table_html
+from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
 from lakefmt.log import load_history
 from lakefmt.log.segment import is_table as log_is_table
@@ -166,6 +166,7 @@ class Table:
         self._snapshot = snapshot
         self._read_only = read_only
         self._writing = threading.Lock()
+        self._shown: tuple[int, pa.Table | None] = (-1, None)
         _handles.add(self)
 
     # --- where it stands -------------------------------------------------------------------------------------
@@ -341,10 +342,10 @@ class Table:
     # --- the handle itself -----------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        return format_table(self)
+        return format_rows(self._title(), self.schema, self.partition_columns, self._first_rows)
 
     def _repr_html_(self) -> str:
-        return format_table_html(self)
+        return format_rows_html(self._title(), self.schema, self.partition_columns, self._first_rows)
 
     def __len__(self) -> int:
         raise TypeError("A table has no len(); use t.count() for its rows or t.files() for its files")
@@ -355,6 +356,17 @@ class Table:
     @classmethod
     def _restore(cls, store: Store, snapshot: Snapshot, read_only: bool) -> Table:  # noqa: FBT001 - called by pickle
         return cls(store, snapshot, read_only=read_only)
+
+    def _title(self) -> str:
+        return f"lakefmt.Table({self.uri!r}, version={self.version})"
+
+    def _first_rows(self) -> pa.Table:
+        """Read the rows that are shown, once a version: a debugger may ask at every step."""
+        version, rows = self._shown
+        if rows is None or version != self.version:
+            rows = self.head(FIRST_ROWS)
+            self._shown = self.version, rows
+        return rows
 
     def _predicate(self, where: Any, params: Any) -> Predicate | None:
         from lakefmt.expressions import parse_predicate

@@ -82,6 +82,9 @@ class Snapshot:
         self._files: FileList | None = None
         check_readable(self.protocol, self.metadata, table=store.uri, version=version)
 
+    def __repr__(self) -> str:
+        return f"Snapshot({self.table_uri!r}, version={self.version})"
+
     @property
     def table_uri(self) -> str:
         """The table's location."""

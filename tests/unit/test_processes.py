@@ -171,13 +171,22 @@ def test_reprs_open_no_data_file(table_of_many_files, opened):
     table = table_of_many_files
     result = table.append(ROWS)
     scan = table.scan(where="id > 3")
-    for each in (table, scan, table.history(), result, table.schema, table.snapshot):
+    for each in (scan, table.history(), result, table.schema, table.snapshot):
         assert repr(each)
     for each in (scan, table.history(), result):
         assert "<" in each._repr_html_()
     assert opened == []
 
 
-def test_notebook_view_of_a_table_opens_one_file_of_many(table_of_many_files, opened):
+def test_a_table_shows_its_first_rows_from_one_file_of_many(table_of_many_files, opened):
+    assert "city 1" in repr(table_of_many_files)
     assert "city 1" in table_of_many_files._repr_html_()
     assert len(set(opened)) == 1
+
+
+def test_a_table_whose_rows_cannot_be_read_shows_its_columns(tmp_path):
+    table = lakefmt.write(tmp_path / "t", ROWS)
+    next((tmp_path / "t").glob("*.parquet")).unlink()
+    assert "city" in repr(table)
+    assert "no rows shown" in repr(table)
+    assert "no rows shown" in table._repr_html_()
