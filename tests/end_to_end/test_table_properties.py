@@ -25,7 +25,9 @@ def test_data_files_are_compressed_as_the_property_says(tmp_path, codec, written
 
 
 def test_files_are_cut_at_the_target_size(tmp_path):
-    batches = (pa.record_batch({"id": list(range(start, start + 50_000))}) for start in range(0, 1_000_000, 50_000))
+    batches = (
+        pa.record_batch({"id": list(range(start, start + 50_000))}) for start in range(0, 1_000_000, 50_000)
+    )
     table = lakefmt.write(tmp_path / "t", batches, properties={"delta.targetFileSize": "1mb"})
     sizes = table.files()["size_bytes"].to_pylist()
     assert len(sizes) > 1
