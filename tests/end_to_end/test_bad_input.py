@@ -80,7 +80,7 @@ def test_timestamps_outside_the_history_name_its_ends(table, moment, match):
 
 
 def test_version_and_timestamp_together_are_refused(table):
-    with pytest.raises(InvalidInputError, match="both|one of"):
+    with pytest.raises(InvalidInputError, match=r"both|one of"):
         lakefmt.open(table.uri, version=1, timestamp="2026-11-01")
     with pytest.raises(InvalidInputError):
         table.at()
@@ -169,7 +169,7 @@ def test_a_generator_that_fails_half_way_leaves_no_commit_and_no_file(table, fol
 )
 def test_truncated_or_garbage_commit_names_the_file(table, folder, data):
     log_file(folder, 1).write_bytes(data)
-    with pytest.raises(CorruptTableError, match="00000000000000000001.json"):
+    with pytest.raises(CorruptTableError, match=r"00000000000000000001\.json"):
         lakefmt.open(folder)
     assert lakefmt.open(folder, version=0).count() == 0
 

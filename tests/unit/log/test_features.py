@@ -27,11 +27,11 @@ def test_unknown_writer_feature_is_readable_but_not_writable():
         check_writable(protocol, metadata(), **PLACE)
 
 
-@pytest.mark.parametrize("protocol", [Protocol(4, 7), Protocol(1, 8)])
-def test_versions_from_the_future_are_refused(protocol):
-    with pytest.raises(UnsupportedFeatureError, match="needs"):
-        check_readable(protocol, metadata(), **PLACE)
-        check_writable(protocol, metadata(), **PLACE)
+def test_versions_from_the_future_are_refused():
+    with pytest.raises(UnsupportedFeatureError, match="reader version 4"):
+        check_readable(Protocol(4, 7), metadata(), **PLACE)
+    with pytest.raises(UnsupportedFeatureError, match="writer version 8"):
+        check_writable(Protocol(1, 8), metadata(), **PLACE)
 
 
 def test_column_mapping_that_is_off_is_readable():
