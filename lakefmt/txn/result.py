@@ -6,7 +6,12 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-__all__ = ["WriteResult"]
+__all__ = ["WriteResult", "count_of"]
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural where it is not one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,10 @@ class WriteResult:
     def __repr__(self) -> str:
         if not self.committed:
             return f"{self.operation}: nothing to commit, still version {self.version}"
-        removed = f", {self.num_removed_files:,} files removed" if self.num_removed_files else ""
-        files = "file" if self.num_files == 1 else "files"
+        removed = f", {count_of(self.num_removed_files, 'file')} removed" if self.num_removed_files else ""
         text = (
-            f"{self.operation}: version {self.version}, {self.num_rows:,} rows in {self.num_files:,} {files} "
-            f"({self.size_bytes:,} bytes){removed}"
+            f"{self.operation}: version {self.version}, {count_of(self.num_rows, 'row')} "
+            f"in {count_of(self.num_files, 'file')} ({self.size_bytes:,} bytes){removed}"
         )
         return "\n".join([text, *(f"  note: {note}" for note in self.notes)])
 

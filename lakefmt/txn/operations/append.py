@@ -13,7 +13,7 @@ from lakefmt.txn.changes import Changes
 from lakefmt.txn.commit import check_can_commit, commit
 from lakefmt.txn.data_files import plan_write, to_add
 from lakefmt.txn.operations.parameters import partition_parameter
-from lakefmt.txn.result import WriteResult
+from lakefmt.txn.result import WriteResult, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,6 +111,7 @@ def notes_on(files: Sequence[WrittenFile], snapshot: Snapshot) -> tuple[str, ...
     if not nulled:
         return ()
     names = ", ".join(snapshot.partition_columns)
-    note = f"{nulled:,} empty strings in partition columns ({names}) are NULL now, as the protocol says"
+    verb = "is" if nulled == 1 else "are"
+    note = f"{count_of(nulled, 'empty string')} in partition columns ({names}) {verb} NULL now, as the protocol says"
     _log.warning("%s: %s", snapshot.table_uri, note)
     return (note,)
