@@ -11,11 +11,11 @@ import os
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -47,18 +47,18 @@ class Footer:
         self.size_bytes: int = metadata.serialized_size * _PARSED_SHARE
         self.bounds: dict[int, Any] = {}
 
-    @cached_property
+    @cached_value
     def schema(self) -> pa.Schema:
         """The file's columns as Arrow types."""
         schema: pa.Schema = self.metadata.schema.to_arrow_schema()
         return schema
 
-    @cached_property
+    @cached_value
     def row_counts(self) -> list[int]:
         """Rows of each row group."""
         return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
 
-    @cached_property
+    @cached_value
     def first_leaves(self) -> list[int]:
         """For each top-level column the number of its first leaf column, and one past the last at the end."""
         starts = [0]

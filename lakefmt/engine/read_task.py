@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
+
+from lakefmt.cached import cached_value
 
 if TYPE_CHECKING:
     from lakefmt.expressions import Predicate
@@ -63,14 +64,14 @@ class ReadSpec:
     partition_columns: tuple[str, ...] = ()
     match_by_id: bool = False
 
-    @cached_property
+    @cached_value
     def result_schema(self) -> pa.Schema:
         """The columns returned."""
         if self.columns is None:
             return self.schema
         return pa.schema([self.schema.field(name) for name in self.columns])
 
-    @cached_property
+    @cached_value
     def predicate_columns(self) -> tuple[str, ...]:
         """The columns the predicate looks at."""
         return () if self.predicate is None else self.predicate.columns

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.cached import cached_value
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import parse_predicate
 from lakefmt.manifest.partition_values import parse_partition_values
@@ -60,7 +60,7 @@ class Scan:
             None if where is None else parse_predicate(where, snapshot.schema, params, table=store.uri)
         )
 
-    @cached_property
+    @cached_value
     def plan(self) -> ScanPlan:
         """The files this scan reads, of how many."""
         return plan_scan(self._snapshot, self.schema, self.predicate, self._limit)

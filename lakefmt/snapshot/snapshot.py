@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError
 from lakefmt.log.features import check_readable
 from lakefmt.manifest.checkpoint import read_checkpoint_files
@@ -105,7 +105,7 @@ class Snapshot:
         """The metadata domains in force."""
         return self.state.domains
 
-    @cached_property
+    @cached_value
     def schema(self) -> Schema:
         """The table's schema."""
         try:
@@ -115,14 +115,14 @@ class Snapshot:
                 error.message, table=self.table_uri, version=self.version, hint=error.hint
             ) from error
 
-    @cached_property
+    @cached_value
     def properties(self) -> TableProperties:
         """The properties that this library acts on, typed."""
         from lakefmt.properties import TableProperties
 
         return TableProperties.parse(self.metadata.configuration, table=self.table_uri)
 
-    @cached_property
+    @cached_value
     def field_ids(self) -> FieldIds:
         """The Parquet field id of every column: those the table keeps, and new ones for columns without."""
         kept = self.metadata.configuration.get(FIELD_IDS_PROPERTY)
