@@ -121,7 +121,8 @@ class CommitConflictError(LakefmtError):
 
     Attributes:
         kind: which rule was broken: ``"metadata"``, ``"protocol"``, ``"added"`` (rows were added that this
-            transaction's predicate would have read), ``"removed"`` (files that it read or removes are gone).
+            transaction's predicate would have read), ``"removed"`` (files that it read or removes are gone),
+            ``"transaction"`` (the same application's progress), ``"contention"`` (races lost until the time was up).
         retry_helps: True where running the same statement again on the newest version can succeed.
     """
 

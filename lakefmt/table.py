@@ -285,7 +285,7 @@ class Table:
     # --- writing ---------------------------------------------------------------------------------------------
 
     def append(self, data: Any, *, truncate_ns: bool = False) -> WriteResult:
-        """Add rows as one commit; never conflicts with other writers.
+        """Add rows as one commit; only a change of schema, properties or protocol by another writer conflicts with it.
 
         Args:
             data: pyarrow, pandas, polars, a DuckDB relation, anything with an Arrow stream, an iterator of batches
@@ -295,6 +295,7 @@ class Table:
 
         Raises:
             SchemaMismatchError, ConstraintViolationError: a row does not fit; nothing was committed.
+            CommitConflictError: another writer changed schema, properties or protocol since this handle's version.
         """
         self._check_writable("append")
         base = self._snapshot
@@ -426,7 +427,13 @@ def _write_new(
     )
     try:
         after = write_new(
-            store, plan, source, SYSTEM, join_existing=mode == "append", truncate_ns=truncate_ns
+            store,
+            plan,
+            source,
+            SYSTEM,
+            join_existing=mode == "append",
+            replace_existing=mode == "overwrite",
+            truncate_ns=truncate_ns,
         )
     except TableExistsError:
         if mode != "ignore":

@@ -15,7 +15,7 @@ from lakefmt.log.actions import CommitInfo
 from lakefmt.log.codec import decode_commit
 from lakefmt.log.paths import LogFileKind
 from lakefmt.log.segment import list_log
-from lakefmt.log.timestamps import format_timestamp
+from lakefmt.log.timestamps import format_timestamp, monotonic_times
 
 if TYPE_CHECKING:
     from lakefmt.log.paths import LogFile
@@ -44,7 +44,8 @@ class HistoryEntry:
 
     Attributes:
         version: the version it made.
-        timestamp_ms: when, milliseconds since the epoch: the commit's own time, else its file's.
+        timestamp_ms: when, milliseconds since the epoch, as ``at(timestamp=)`` takes it: the in-commit timestamp where
+            there is one, else its file's time. What its writer's clock said is in ``info``.
         info: all that its writer said of it; empty where it said nothing.
     """
 
@@ -157,16 +158,18 @@ def load_history(store: Store, limit: int | None = None, up_to: int | None = Non
         f for f in list_log(store) if f.kind is LogFileKind.COMMIT and (up_to is None or f.version <= up_to)
     ]
     newest_first = commits[::-1] if limit is None else commits[::-1][:limit]
+    # Dated as time travel dates them, so that a time that is shown is one that leads back.
+    written = dict(zip(commits, monotonic_times([file.modified_ms for file in commits]), strict=True))
+
+    def load(file: LogFile) -> HistoryEntry:
+        info = _load_info(store, file) or CommitInfo()
+        in_commit = info.in_commit_timestamp_ms
+        return HistoryEntry(file.version, written[file] if in_commit is None else in_commit, info)
+
     if len(newest_first) <= 1:
-        return History([_load_entry(store, file) for file in newest_first])
+        return History([load(file) for file in newest_first])
     with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-history") as pool:
-        return History(list(pool.map(lambda file: _load_entry(store, file), newest_first)))
-
-
-def _load_entry(store: Store, file: LogFile) -> HistoryEntry:
-    info = _load_info(store, file) or CommitInfo()
-    dated = info.in_commit_timestamp_ms if info.in_commit_timestamp_ms is not None else info.timestamp_ms
-    return HistoryEntry(file.version, file.modified_ms if dated is None else dated, info)
+        return History(list(pool.map(load, newest_first)))
 
 
 def _load_info(store: Store, file: LogFile) -> CommitInfo | None:

@@ -78,7 +78,7 @@ def load_segment(store: Store, version: int | None = None) -> LogSegment:
     start = hint if hint is not None and (version is None or hint <= version) else None
     if start is not None:
         files = list_log(store, after_version=start)
-        if any(file.kind in _CHECKPOINT_KINDS and file.version == start for file in files):
+        if start in _complete_checkpoints(files):
             return choose_segment(files, version, table=store.uri)
         _log.debug(
             "%s: _last_checkpoint names version %d, which has no checkpoint; listing all", store.uri, start
@@ -97,11 +97,17 @@ def list_log(store: Store, after_version: int = -1) -> list[LogFile]:
     return [file for file in parsed if file is not None]
 
 
-def list_commits_after(store: Store, version: int) -> list[LogFile]:
-    """List the commits newer than ``version``; they are contiguous, or CorruptTableError."""
-    commits = [f for f in list_log(store, version + 1) if f.kind is LogFileKind.COMMIT]
-    _check_contiguous(commits, version + 1, table=store.uri)
-    return commits
+def list_commits_after(store: Store, version: int) -> list[LogFile] | None:
+    """List the commits newer than ``version``; they are contiguous, or CorruptTableError.
+
+    None where the log no longer holds ``version`` itself: it has been cleaned past it, or is another table's now, and
+    what comes later says nothing of what came in between.
+    """
+    commits = [f for f in list_log(store, version) if f.kind is LogFileKind.COMMIT]
+    if not commits or commits[0].version != version:
+        return None
+    _check_contiguous(commits, version, table=store.uri)
+    return commits[1:]
 
 
 def is_table(store: Store) -> bool:
@@ -118,6 +124,12 @@ def choose_segment(files: Iterable[LogFile], version: int | None, *, table: str)
     commits = [f for f in files if f.kind is LogFileKind.COMMIT]
     checkpoints = _complete_checkpoints(files)
     known = [f.version for f in commits] + list(checkpoints)
+    if not known:
+        raise CorruptTableError(
+            "The log holds no commit and no complete checkpoint",
+            table=table,
+            hint="Restore the missing commits, or the missing parts of the checkpoint, from a backup",
+        )
     newest = max(known)
     if version is not None and version > newest:
         raise VersionNotFoundError(

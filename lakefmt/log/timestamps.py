@@ -13,9 +13,11 @@ from lakefmt.log.paths import LogFile, LogFileKind
 from lakefmt.log.segment import list_log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lakefmt.store import Store
 
-__all__ = ["format_timestamp", "load_commit_times", "parse_timestamp", "resolve_timestamp"]
+__all__ = ["format_timestamp", "load_commit_times", "monotonic_times", "parse_timestamp", "resolve_timestamp"]
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,9 +38,14 @@ def parse_timestamp(value: str | datetime) -> int:
             hint="Write it as 2026-11-01T00:00:00Z",
         )
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(
-        milliseconds=1
-    )  # whole numbers: a float of seconds loses milliseconds
+    try:
+        since = aware.astimezone(UTC) - _EPOCH
+    except OverflowError as error:
+        raise InvalidInputError(
+            f"timestamp {value.isoformat()} is outside the years 1 to 9999 in UTC",
+            hint="Choose a time from the table's history",
+        ) from error
+    return since // timedelta(milliseconds=1)  # whole numbers: a float of seconds loses milliseconds
 
 
 def format_timestamp(milliseconds: int) -> str:
@@ -63,8 +70,12 @@ def load_commit_times(store: Store, *, in_commit: bool) -> list[tuple[int, int]]
     """
     commits = [file for file in list_log(store) if file.kind is LogFileKind.COMMIT]
     times = [_time_of(store, file, in_commit=in_commit) for file in commits]
-    monotonic = accumulate(times, lambda before, now: max(now, before + 1))
-    return [(file.version, time) for file, time in zip(commits, monotonic, strict=True)]
+    return [(file.version, time) for file, time in zip(commits, monotonic_times(times), strict=True)]
+
+
+def monotonic_times(times: Iterable[int]) -> list[int]:
+    """Return times of commits, oldest first, none before or at its predecessor."""
+    return list(accumulate(times, lambda before, now: max(now, before + 1)))
 
 
 def resolve_timestamp(times: list[tuple[int, int]], moment_ms: int, *, table: str) -> int:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DELETION_VECTOR_TYPE", "FileList", "file_list_schema"]
 
+# Every chunk costs every operation a call; a handle that appends and reads adds one per commit.
+_MOST_CHUNKS = 64
+
 DELETION_VECTOR_TYPE = pa.struct(
     [
         pa.field("storage_type", pa.string()),
@@ -118,8 +121,14 @@ class FileList:
         return FileList(self.table.filter(mask))
 
     def concat(self, other: FileList) -> FileList:
-        """Return these files and ``other``'s; no bytes are copied."""
-        return FileList(pa.concat_tables([self.table, other.table]))
+        """Return these files and ``other``'s; of a list in many chunks all but the first are copied together."""
+        table = pa.concat_tables([self.table, other.table])
+        chunks = table["path"].chunks
+        if len(chunks) > _MOST_CHUNKS:
+            # The first chunk, a checkpoint's usually, is left where it is; what single commits added becomes one.
+            first = len(chunks[0])
+            table = pa.concat_tables([table.slice(0, first), table.slice(first).combine_chunks()])
+        return FileList(table)
 
     def without(self, keys: Iterable[tuple[str, str | None]]) -> FileList:
         """Drop the logical files with these (path, deletion vector id) keys; vectorised over the list."""

@@ -57,6 +57,8 @@ def load_snapshot(store: Store, version: int | None = None) -> Snapshot:
 def advance_snapshot(store: Store, snapshot: Snapshot) -> Snapshot:
     """Return the newest snapshot, reading only the commits after ``snapshot``; itself if there are none."""
     files = list_commits_after(store, snapshot.version)
+    if files is None:
+        return load_snapshot(store)
     if not files:
         return snapshot
     commits = load_commits(store, files)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
-from lakefmt.errors import CorruptTableError
+from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.log.features import check_readable
 from lakefmt.manifest.checkpoint import read_checkpoint_files
 from lakefmt.manifest.file_list import FileList
@@ -144,7 +145,9 @@ class Snapshot:
         """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
         base, pending = self._source or (self._files, ())
         if len(pending) > _FOLD_AFTER_COMMITS:
-            base, pending = self.files, ()
+            # A base that can no longer be read must not fail a commit that is already published.
+            with suppress(LakefmtError):
+                base, pending = self.files, ()
         after = Snapshot(
             self._store,
             state,

@@ -10,11 +10,11 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from lakefmt import __version__
-from lakefmt.errors import CommitConflictError, InvalidInputError, StoreError
+from lakefmt.errors import CommitConflictError, InvalidInputError, ObjectNotFoundError, StoreError
 from lakefmt.log import Commit, CommitInfo, encode_commit, list_commits_after
 from lakefmt.log.features import check_writable
 from lakefmt.log.paths import commit_key
-from lakefmt.snapshot.load import load_commits
+from lakefmt.snapshot.load import load_commits, load_snapshot
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.txn.conflicts import check_conflicts
 
@@ -83,7 +83,7 @@ def commit(
         )
     deadline = environment.monotonic_s() + timeout_s
     pause_s = _FIRST_PAUSE_S
-    base = snapshot
+    base = _catch_up(store, snapshot, changes) if _is_gone(store, snapshot) else snapshot
     while True:
         data, ours = _encode(changes, environment)
         version = base.version + 1
@@ -107,6 +107,8 @@ def commit(
 def _rebase(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
     """Read the winners, judge them, and return the snapshot they made."""
     files = list_commits_after(store, base.version)
+    if files is None:
+        return _catch_up(store, base, changes)
     if not files:
         # The version was taken when we tried and is not in the listing: a log that lost a commit is not written to.
         raise StoreError(
@@ -123,6 +125,45 @@ def _rebase(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
     _log.debug("%s: version %d was taken, rebasing on %d", store.uri, base.version + 1, files[-1].version)
     return base.advance(
         tuple(commits), replay_state(base.state, commits), files[-1].version, files[-1].modified_ms
+    )
+
+
+def _is_gone(store: Store, base: Snapshot) -> bool:
+    """Whether the log no longer holds the version that the changes were made on.
+
+    The next version's name would then be free although it was taken long ago: a commit under it would be in no
+    version that anybody reads.
+    """
+    try:
+        store.info(commit_key(base.version))
+    except ObjectNotFoundError:
+        return True
+    return False
+
+
+def _catch_up(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
+    """Return the newest snapshot where the commits since ``base`` cannot all be judged any more.
+
+    Only what looked at nothing may go on, and only on a table that is still the same.
+    """
+    newest = load_snapshot(store)
+    same = (newest.protocol, newest.metadata) == (base.protocol, base.metadata)
+    if (
+        same
+        and newest.version >= base.version
+        and (changes.is_blind_append or newest.version == base.version)
+    ):
+        return newest
+    replaced = newest.metadata.id != base.metadata.id
+    raise CommitConflictError(
+        "The table has been replaced by another one"
+        if replaced
+        else f"Version {base.version} is no longer in the log, nor all that was committed since",
+        kind="metadata" if replaced or not same else "removed",
+        retry_helps=not replaced,
+        table=store.uri,
+        version=newest.version,
+        hint="Open the table anew" if replaced else "Refresh the table and run it again",
     )
 
 

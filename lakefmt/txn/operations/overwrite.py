@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lakefmt.engine import discard_files
 from lakefmt.errors import ConstraintViolationError, InvalidInputError
-from lakefmt.expressions import ALL_ROWS
+from lakefmt.expressions import ALL_ROWS, parse_predicate, quote_identifier, quote_literal
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.scan.prune import covers, prune
@@ -26,6 +26,7 @@ from lakefmt.txn.result import WriteResult
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lakefmt.engine import WrittenFile
     from lakefmt.expressions import Predicate
     from lakefmt.log import AddFile
     from lakefmt.snapshot import Snapshot
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from lakefmt.txn.environment import Environment
 
 __all__ = ["overwrite"]
+
+# Past it a dynamic overwrite answers for all rows: the predicate would cost more than a needless conflict.
+_MOST_PARTITIONS_TOLD = 200
 
 
 def overwrite(
@@ -76,7 +80,7 @@ def overwrite(
             | {"numRemovedFiles": removed.num_files, "numRemovedBytes": removed.size_bytes},
             adds=adds,
             removes=tuple(removed.to_removes(now_ms)),
-            read_predicate=ALL_ROWS if where is None else where,
+            read_predicate=_read_predicate(where, files, snapshot, dynamic_partitions=dynamic_partitions),
         )
     except BaseException:
         discard_files(files, store)
@@ -145,6 +149,23 @@ def _replaced_files(
     return files.filter(
         pc.is_in(_partition_keys(files, snapshot), value_set=_partition_keys(written, snapshot))
     )
+
+
+def _read_predicate(
+    where: Predicate | None, files: Sequence[WrittenFile], snapshot: Snapshot, *, dynamic_partitions: bool
+) -> Predicate:
+    """Return which rows this overwrite answers for: those that another writer must not add meanwhile."""
+    partitions = {tuple(map(quote_literal, file.partition_values)) for file in files}
+    if where is not None or not dynamic_partitions or len(partitions) > _MOST_PARTITIONS_TOLD:
+        return ALL_ROWS if where is None else where
+    names = [quote_identifier(name) for name in snapshot.partition_columns]
+    terms = [
+        " AND ".join(
+            f"{name} IS NOT DISTINCT FROM {value}" for name, value in zip(names, values, strict=True)
+        )
+        for values in sorted(partitions)
+    ]
+    return parse_predicate(" OR ".join(f"({term})" for term in terms) or "false", snapshot.schema)
 
 
 def _partition_keys(files: FileList, snapshot: Snapshot) -> pa.Array[Any]:

@@ -32,6 +32,7 @@ def write_new(
     environment: Environment,
     *,
     join_existing: bool,
+    replace_existing: bool,
     truncate_ns: bool,
 ) -> Snapshot:
     """Create the table that ``plan`` describes with the rows of ``data``, and return its snapshot.
@@ -42,10 +43,11 @@ def write_new(
         data: rows.
         environment: clock and ids.
         join_existing: if another writer creates the same table meanwhile, append to it.
+        replace_existing: the caller means to overwrite what is there, which a second try does.
         truncate_ns: cut nanoseconds off.
 
     Raises:
-        TableExistsError: another writer created a table here meanwhile, and ``join_existing`` is false.
+        TableExistsError: another writer created a table here meanwhile, and neither was asked for.
         CommitConflictError: the table that another writer created here meanwhile is a different one.
     """
     planned = Snapshot(
@@ -65,7 +67,16 @@ def write_new(
         base = load_snapshot(store)
         if not join_existing:
             discard_files(files, store)
-            raise
+            if not replace_existing:
+                raise
+            raise CommitConflictError(
+                "Another writer created a table here at the same time",
+                kind="metadata",
+                retry_helps=True,
+                table=store.uri,
+                version=base.version,
+                hint="Run it again to overwrite that one",
+            ) from error
         if _layout(base.metadata) != _layout(planned.metadata):
             discard_files(files, store)
             raise CommitConflictError(

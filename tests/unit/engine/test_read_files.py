@@ -331,7 +331,7 @@ def test_files_we_wrote_keep_their_nan_rows_in_duckdb(local_store: Store) -> Non
     spec = WriteSpec(schema, lambda _, n: f"{n}.parquet", row_group_rows=1)
     files = write_files(table.to_batches(max_chunksize=1), spec, local_store)
     paths = [local_store.local_path(file.key) for file in files]
-    assert duckdb.sql(f"select count(*) from read_parquet({paths}) where x > 3").fetchone() == (2,)
+    assert duckdb.sql(f"select count(*) from read_parquet({paths}) where x > 3").fetchall() == [(2,)]
 
 
 def test_row_groups_are_pruned_by_footer_statistics(local_store: Store) -> None:
