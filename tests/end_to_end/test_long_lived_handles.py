@@ -8,7 +8,6 @@ import pytest
 
 import lakefmt
 from lakefmt.errors import CommitConflictError, CorruptTableError
-from lakefmt.manifest import FileList
 
 ROWS = pa.table({"id": [1], "part": ["a"]})
 
@@ -104,7 +103,7 @@ def test_file_list_of_many_commits_stays_in_few_chunks(folder):
     for number in range(150):
         table.append(ROWS)
         assert table.files().num_rows == number + 1
-    files: FileList = table.snapshot.files
+    files = table.snapshot.files
     assert files.table["path"].num_chunks <= 65
 
 
