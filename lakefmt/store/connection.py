@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "keep_public"]
 
 _KEPT = 32
+# A password may itself hold "@" or "/": everything up to the last "@" before the path, query or end goes.
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
 _lock = threading.Lock()
 _open: OrderedDict[str, Any] = OrderedDict()
 _inherited: list[Any] = []
@@ -63,7 +66,8 @@ class Connection:
 def keep_public(options: Mapping[str, Any], public: frozenset[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Split storage options into those that may be pickled and the names of the others.
 
-    Dictionaries inside are split by the same names; whatever is not known to be public counts as secret.
+    Dictionaries inside are split by the same names; whatever is not known to be public counts as secret, and so does
+    what a URL names before its host.
     """
     kept: dict[str, Any] = {}
     dropped: list[str] = []
@@ -74,6 +78,9 @@ def keep_public(options: Mapping[str, Any], public: frozenset[str]) -> tuple[dic
             inner, lost = keep_public(value, public)
             kept[name] = inner
             dropped += [f"{name}[{key!r}]" for key in lost]
+        elif isinstance(value, str) and (bare := _USER_INFO.sub("", value)) != value:
+            kept[name] = bare
+            dropped.append(f"user information of {name}")
         else:
             kept[name] = value
     return kept, tuple(dropped)
