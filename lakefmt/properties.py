@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["DEFAULT_PROPERTIES", "TableProperties", "check_new_properties"]
 
@@ -104,16 +102,58 @@ class TableProperties(BaseModel):
 
     @classmethod
     def parse(cls, configuration: Mapping[str, str], *, table: str | None = None) -> TableProperties:
-        """Read a table's properties. Raises InvalidInputError naming the property that has no sensible value."""
+        """Read a table's properties.
+
+        Other engines may have set what only they understand: a property that no write of this release acts on has
+        its default where its value makes no sense here.
+
+        Raises:
+            InvalidInputError: a property that writes act on has no sensible value; it is named.
+            UnsupportedFeatureError: data files are to have a codec that this release does not write.
+        """
+        values = dict(configuration)
         try:
-            return cls.model_validate(dict(configuration))
+            return cls._parse(values, table=table)
+        except ValidationError as error:
+            odd = [str(problem["loc"][0]) for problem in error.errors()]
+        return cls.parse_strictly(
+            {k: v for k, v in values.items() if k not in odd or k in _WRITTEN_BY}, table=table
+        )
+
+    @classmethod
+    def parse_strictly(cls, configuration: Mapping[str, str], *, table: str | None = None) -> TableProperties:
+        """Read properties of which every one must have a sensible value. Raises as ``parse``."""
+        try:
+            return cls._parse(configuration, table=table)
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))
             reason = str(first["msg"]).removeprefix("Value error, ")
             raise InvalidInputError(f"Table property {name}: {reason}", table=table) from error
 
+    @classmethod
+    def _parse(cls, configuration: Mapping[str, str], *, table: str | None) -> TableProperties:
+        parsed = cls.model_validate(dict(configuration))
+        if parsed.compression.lower() not in _COMPRESSIONS:
+            raise UnsupportedFeatureError(
+                f"Table property delta.parquet.compression.codec: {parsed.compression!r} is no codec of this release",
+                table=table,
+                hint=f"Choose one of {', '.join(sorted(_COMPRESSIONS))}",
+            )
+        return parsed
 
+
+# What this release's writes act on: a value of these that makes no sense must not be guessed at.
+_WRITTEN_BY: Final = frozenset(
+    {
+        "delta.appendOnly",
+        "delta.dataSkippingNumIndexedCols",
+        "delta.dataSkippingStatsColumns",
+        "delta.parquet.compression.codec",
+        "delta.targetFileSize",
+        "delta.writePartitionColumnsToParquet",
+    }
+)
 _COMPRESSIONS: Final = frozenset({"uncompressed", "none", "snappy", "gzip", "lz4_raw", "zstd"})
 # Names other engines act on; setting them here is fine, this library keeps them.
 _KNOWN_TO_OTHERS: Final = frozenset(
@@ -156,6 +196,12 @@ def check_new_properties(properties: Mapping[str, Any]) -> dict[str, str]:
         InvalidInputError: an unknown ``delta.`` or ``lakefmt.`` name (the closest one is named), or a bad value.
         UnsupportedFeatureError: a property this release cannot honour.
     """
+    given: Any = properties
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InvalidInputError(
+            f"properties must map names to values, and is {properties!r:.80}",
+            hint="Write properties={'delta.appendOnly': True}",
+        )
     stored = {name: _as_property_text(name, value) for name, value in properties.items()}
     acted_on = {field.alias for field in TableProperties.model_fields.values() if field.alias}
     known = acted_on | _KNOWN_TO_OTHERS | _NOT_YET.keys()
@@ -174,12 +220,13 @@ def check_new_properties(properties: Mapping[str, Any]) -> dict[str, str]:
             )
         if name in _NOT_YET and value.lower() != _NOT_YET[name]:
             raise UnsupportedFeatureError(f"This release cannot honour {name} = {value}", hint="Leave it out")
-    parsed = TableProperties.parse(stored)
-    if parsed.compression.lower() not in _COMPRESSIONS:
+    codec = stored.get("delta.parquet.compression.codec", "zstd")
+    if codec.lower() not in _COMPRESSIONS:
         raise InvalidInputError(
-            f"Table property delta.parquet.compression.codec: {parsed.compression!r} is not a codec",
+            f"Table property delta.parquet.compression.codec: {codec!r} is not a codec",
             hint=f"Choose one of {', '.join(sorted(_COMPRESSIONS))}",
         )
+    TableProperties.parse_strictly(stored)
     return stored
 
 
@@ -188,8 +235,21 @@ def _as_property_text(name: str, value: Any) -> str:
         case bool():
             return str(value).lower()
         case str() | int():
-            return str(value)
+            text = str(value)
+            if not _is_unicode(name) or not _is_unicode(text):
+                raise InvalidInputError(
+                    f"Table property {name!a} is not Unicode text: it holds a lone surrogate"
+                )
+            return text
         case _:
             raise InvalidInputError(
                 f"Table property {name} must be text, a number or a boolean, not {type(value).__name__}"
             )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
