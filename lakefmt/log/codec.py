@@ -85,7 +85,7 @@ def decode_commit(data: bytes, *, table: str, version: int, path: str) -> Commit
 
     try:
         actions = list(_iterate_objects(data))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise corrupt(f"not JSON, or cut off ({error})") from error
     if not actions:
         raise corrupt("the file holds no action")
@@ -109,15 +109,18 @@ def decode_protocol(value: Mapping[str, Any]) -> Protocol:
 def decode_metadata(value: Mapping[str, Any]) -> Metadata:
     """Read a ``metaData`` object. Raises KeyError, TypeError or ValueError where it is malformed."""
     configuration = value.get("configuration") or {}
+    # Delta Live Tables set tables up with a first metaData that has none; ``Snapshot`` refuses one in force.
+    schema_string = _text(value.get("schemaString") or "")
+    partition_columns = tuple(map(_text, value.get("partitionColumns") or ()))
+    _check_partition_columns(partition_columns, schema_string)
     return Metadata(
         id=_text(value["id"]),
-        # Delta Live Tables set tables up with a first metaData that has none; ``Snapshot`` refuses one in force.
-        schema_string=_text(value.get("schemaString") or ""),
-        partition_columns=tuple(map(_text, value.get("partitionColumns") or ())),
+        schema_string=schema_string,
+        partition_columns=partition_columns,
         configuration={_text(k): _text(v) for k, v in configuration.items() if v is not None},
         name=value.get("name"),
         description=value.get("description"),
-        created_time_ms=value.get("createdTime"),
+        created_time_ms=_optional(_int64, value.get("createdTime")),
         format_provider=(value.get("format") or {}).get("provider") or "parquet",
     )
 
@@ -168,7 +171,9 @@ def _collect(actions: list[Mapping[str, Any]]) -> Commit:
                 case "txn":
                     transactions.append(
                         TransactionId(
-                            _text(value["appId"]), _integer(value["version"]), value.get("lastUpdated")
+                            _text(value["appId"]),
+                            _int64(value["version"]),
+                            _optional(_int64, value.get("lastUpdated")),
                         )
                     )
                 case "domainMetadata":
@@ -193,6 +198,19 @@ def _collect(actions: list[Mapping[str, Any]]) -> Commit:
     )
 
 
+def _check_partition_columns(columns: tuple[str, ...], schema_string: str) -> None:
+    """Raise ValueError where a partition column is none of the schema's; a schema that is none is found elsewhere."""
+    if not columns or not schema_string:
+        return
+    try:
+        names = {field["name"].lower() for field in orjson.loads(schema_string)["fields"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    for column in columns:
+        if column.lower() not in names:
+            raise ValueError(f"partition column {column!r} is not in the schema")
+
+
 def _only_once(before: _T | None, now: _T, kind: str) -> _T:
     if before is not None:
         raise ValueError(f"more than one {kind} action")
@@ -204,8 +222,8 @@ def _decode_add(value: Mapping[str, Any]) -> AddFile:
     return AddFile(
         path=_text(value["path"]),
         partition_values=_string_map(value.get("partitionValues") or {}),
-        size_bytes=_integer(value["size"]),
-        modified_ms=_integer(value.get("modificationTime") or 0),
+        size_bytes=_length(value["size"]),
+        modified_ms=_int64(value.get("modificationTime") or 0),
         data_change=bool(value.get("dataChange", True)),
         stats=None if stats is None else _text(stats),
         tags=None if value.get("tags") is None else _string_map(value["tags"]),
@@ -217,10 +235,10 @@ def _decode_remove(value: Mapping[str, Any]) -> RemoveFile:
     partition_values = value.get("partitionValues")
     return RemoveFile(
         path=_text(value["path"]),
-        deleted_ms=value.get("deletionTimestamp"),
+        deleted_ms=_optional(_int64, value.get("deletionTimestamp")),
         data_change=bool(value.get("dataChange", True)),
         partition_values=None if partition_values is None else _string_map(partition_values),
-        size_bytes=value.get("size"),
+        size_bytes=_optional(_length, value.get("size")),
         deletion_vector=_decode_deletion_vector(value.get("deletionVector")),
     )
 
@@ -228,13 +246,12 @@ def _decode_remove(value: Mapping[str, Any]) -> RemoveFile:
 def _decode_deletion_vector(value: Mapping[str, Any] | None) -> DeletionVectorDescriptor | None:
     if value is None:
         return None
-    offset = value.get("offset")
     return DeletionVectorDescriptor(
         storage_type=_text(value["storageType"]),
         path_or_inline=_text(value["pathOrInlineDv"]),
-        size_bytes=_integer(value["sizeInBytes"]),
-        cardinality=_integer(value["cardinality"]),
-        offset=None if offset is None else _integer(offset),
+        size_bytes=_int32_length(value["sizeInBytes"]),
+        cardinality=_length(value["cardinality"]),
+        offset=_optional(_int32_length, value.get("offset")),
     )
 
 
@@ -258,16 +275,26 @@ _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "isBlindAppend": bool,
     "inCommitTimestamp": int,
 }
+_INFO_TIMES = frozenset({"timestamp", "inCommitTimestamp"})
+# The years 1 to 9999, in milliseconds since the epoch: what a datetime can hold.
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 
 def _decode_info(value: Mapping[str, Any]) -> CommitInfo:
-    # Provenance is free-form: a field of an unexpected type is kept as it came, never an error.
+    # Provenance is free-form: a field of an unexpected type is kept as it came, never an error; so is a time that no
+    # calendar has, such as one in microseconds.
     known: dict[str, Any] = {
-        k: v for k, v in value.items() if k in _INFO_TYPES and isinstance(v, _INFO_TYPES[k])
+        k: v
+        for k, v in value.items()
+        if k in _INFO_TYPES and isinstance(v, _INFO_TYPES[k]) and (k not in _INFO_TIMES or _is_time(v))
     }
     more = {k: v for k, v in value.items() if k not in known and v is not None}
     fields: dict[str, Any] = {_INFO_FIELDS[k]: v for k, v in known.items()}
     return CommitInfo(**fields, more=more)
+
+
+def _is_time(value: Any) -> bool:
+    return not isinstance(value, bool) and _FIRST_MS <= value <= _LAST_MS
 
 
 def _encode_info(info: CommitInfo) -> dict[str, Any]:
@@ -372,8 +399,34 @@ def _typed(kind: type[_T]) -> Callable[[Any], _T]:
     return check
 
 
-_text = _typed(str)
 _integer = _typed(int)
+_string = _typed(str)
+
+
+def _text(value: Any) -> str:
+    text = _string(value)
+    if not text.isascii():
+        text.encode()  # a lone surrogate, which JSON can spell, is a ValueError here and no text anywhere else
+    return text
+
+
+def _within(least: int, most: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        number = _integer(value)
+        if not least <= number <= most:
+            raise ValueError(f"{number} is outside {least} to {most}")
+        return number
+
+    return check
+
+
+_int64 = _within(-(1 << 63), (1 << 63) - 1)
+_length = _within(0, (1 << 63) - 1)
+_int32_length = _within(0, (1 << 31) - 1)
+
+
+def _optional(check: Callable[[Any], int], value: Any) -> int | None:
+    return None if value is None else check(value)
 
 
 def _string_map(value: Mapping[str, Any]) -> dict[str, str | None]:

@@ -110,15 +110,13 @@ class Scan:
         files = self.plan.files.table
         snapshot = self._snapshot
         schema = snapshot.schema
-        import pyarrow.compute as pc
-
         from lakefmt.scan.locate import locate_all
 
         columns: dict[str, Any] = {
             "path": locate_all(self._store, files["path"]),
             "size_bytes": files["size_bytes"],
             "num_rows": StatisticsReader(files["stats"], schema).num_records(),
-            "modified": pc.cast(files["modified_ms"], pa.timestamp("ms", "UTC")),
+            "modified": _as_times(files["modified_ms"]),
             "partition_values": _typed_partition_values(
                 files["partition_values"], schema, snapshot.partition_columns
             ),
@@ -142,6 +140,18 @@ class Scan:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
+
+
+def _as_times(milliseconds: pa.ChunkedArray[Any]) -> Any:
+    """Return the log's times; null where one is outside the years 1 to 9999, which no reader could show."""
+    import pyarrow.compute as pc
+
+    shown: Any = pc.and_(
+        pc.greater_equal(milliseconds, pa.scalar(-62_135_596_800_000, pa.int64())),
+        pc.less_equal(milliseconds, pa.scalar(253_402_300_799_999, pa.int64())),
+    )
+    times: Any = pc.if_else(shown, milliseconds, pa.scalar(None, pa.int64()))
+    return times.cast(pa.timestamp("ms", "UTC"))
 
 
 def _typed_partition_values(
