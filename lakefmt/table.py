@@ -19,7 +19,7 @@ from lakefmt.txn.commit import check_can_commit
 from lakefmt.txn.environment import SYSTEM
 from lakefmt.txn.operations.append import append as append_rows
 from lakefmt.txn.operations.create import create as create_table
-from lakefmt.txn.operations.create import plan_create
+from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
 from lakefmt.txn.operations.write_new import write_new
 
@@ -76,7 +76,7 @@ def create(
     plan = plan_create(
         schema,
         SYSTEM,
-        partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
+        partition_by=partition_by,
         properties=properties,
         name=name,
         description=description,
@@ -146,7 +146,7 @@ def write(
         table = _open_at(store, None, None)
     except TableNotFoundError:
         return _write_new(store, data, mode, partition_by, properties, truncate_ns=truncate_ns)
-    return _write_existing(table, data, mode, truncate_ns=truncate_ns)
+    return _write_existing(table, data, mode, partition_by, truncate_ns=truncate_ns)
 
 
 def is_table(uri: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> bool:
@@ -216,6 +216,8 @@ class Table:
 
     def history(self, limit: int | None = None) -> History:
         """Return the commits up to this handle's version, newest first, from their provenance alone."""
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise InvalidInputError(f"limit is a number of commits from 0 on, not {limit!r}", table=self.uri)
         return load_history(self._store, limit, up_to=self.version)
 
     # --- reading ---------------------------------------------------------------------------------------------
@@ -420,7 +422,7 @@ def _write_new(
     plan = plan_create(
         source.schema,
         SYSTEM,
-        partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
+        partition_by=partition_by,
         properties=properties,
         truncate_ns=truncate_ns,
         table=store.uri,
@@ -442,7 +444,11 @@ def _write_new(
     return Table(store, after)
 
 
-def _write_existing(table: Table, data: Any, mode: WriteMode, *, truncate_ns: bool) -> Table:
+def _write_existing(
+    table: Table, data: Any, mode: WriteMode, partition_by: str | Sequence[str], *, truncate_ns: bool
+) -> Table:
+    if mode in ("append", "overwrite"):
+        _check_same_partitioning(table, partition_names(partition_by))
     match mode:
         case "append":
             table.append(data, truncate_ns=truncate_ns)
@@ -457,6 +463,17 @@ def _write_existing(table: Table, data: Any, mode: WriteMode, *, truncate_ns: bo
         case "ignore":
             pass
     return table
+
+
+def _check_same_partitioning(table: Table, asked: tuple[str, ...]) -> None:
+    there = table.partition_columns
+    if asked and [name.lower() for name in asked] != [name.lower() for name in there]:
+        raise InvalidInputError(
+            f"partition_by asks for {', '.join(asked)}; the table is "
+            + (f"partitioned by {', '.join(there)}" if there else "not partitioned"),
+            table=table.uri,
+            hint="Leave partition_by out, or write a new table",
+        )
 
 
 # A fork copies locks in the state another thread left them in; the child's handles get fresh ones.

@@ -64,8 +64,18 @@ def choose_columns(snapshot: Snapshot, columns: Sequence[str] | None) -> Schema:
             table=snapshot.table_uri,
             hint=f"Write columns=[{columns!r}]",
         )
+    try:
+        names: list[Any] = list(columns)
+    except TypeError:
+        names = [columns]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidInputError(
+            f"columns is a list of names, not {columns!r:.80}",
+            table=snapshot.table_uri,
+            hint="Write columns=['name', ...]",
+        )
     fields = []
-    for name in map(str, columns):
+    for name in names:
         field = snapshot.schema.find(name)
         if field is None:
             close = closest_names(name, snapshot.schema.names)
@@ -79,7 +89,7 @@ def choose_columns(snapshot: Snapshot, columns: Sequence[str] | None) -> Schema:
             )
         fields.append(field)
     if len({field.name for field in fields}) < len(fields):
-        raise InvalidInputError(f"columns names one twice: {', '.join(columns)}", table=snapshot.table_uri)
+        raise InvalidInputError(f"columns names one twice: {', '.join(names)}", table=snapshot.table_uri)
     return Schema(fields)
 
 

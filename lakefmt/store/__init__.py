@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lakefmt.errors import InvalidInputError
 from lakefmt.store.contract import ObjectInfo, Store
 from lakefmt.store.location import parse_location
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
 __all__ = ["ObjectInfo", "Store", "open_store"]
 
@@ -38,9 +39,20 @@ def open_store(uri: str | os.PathLike[str], storage_options: Mapping[str, Any] |
         StoreError: storage cannot be connected to.
     """
     location = parse_location(uri)
+    if storage_options is not None and not _is_options(storage_options):
+        # The value stays out of the message: it may be a secret in the wrong place.
+        raise InvalidInputError(
+            f"storage_options must map names to values, and is {type(storage_options).__name__}",
+            table=location.uri,
+            hint="Write storage_options={'key': ..., 'secret': ...}",
+        )
     module, name = _BACKENDS[location.kind]
     backend = getattr(import_module(module), name)
     # The canonical URI leaves out what may be secret; only a generic file system needs the original.
     place = location.path if location.kind == "generic" else location.uri
     store: Store = backend.from_options(place, dict(storage_options or {}))
     return store
+
+
+def _is_options(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)

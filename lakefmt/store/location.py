@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from lakefmt.errors import InvalidInputError, redact
@@ -55,7 +56,14 @@ class Location:
 def parse_location(uri: str | os.PathLike[str]) -> Location:
     """Parse a table's URI or path. Raises InvalidInputError."""
     if not isinstance(uri, str):
-        return _local(os.fspath(uri))
+        # A path object may be made of bytes; a table's URI is text everywhere else.
+        given: Any = uri
+        path = os.fspath(given) if isinstance(given, os.PathLike) else None
+        if not isinstance(path, str):
+            raise InvalidInputError(
+                f"uri must be a path or a URI, not {type(uri).__name__}", hint="Give text or a pathlib.Path"
+            )
+        return _local(path)
     if not uri:
         raise InvalidInputError("an empty string is no place for a table", hint="Give a path or a URI")
     if "::" in uri and "://" in uri:

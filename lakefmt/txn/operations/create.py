@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lakefmt.errors import InvalidInputError, LakefmtError, TableExistsError
 from lakefmt.log import Metadata
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lakefmt.store import Store
     from lakefmt.txn.environment import Environment
 
-__all__ = ["create", "plan_create"]
+__all__ = ["create", "partition_names", "plan_create"]
 
 _UNPARTITIONABLE = frozenset({"variant", "void"})
 
@@ -48,7 +48,7 @@ def plan_create(
     schema: Any,
     environment: Environment,
     *,
-    partition_by: Sequence[str] = (),
+    partition_by: str | Sequence[str] = (),
     properties: Mapping[str, Any] | None = None,
     name: str | None = None,
     description: str | None = None,
@@ -65,9 +65,14 @@ def plan_create(
 
     try:
         fields = Schema.from_arrow(schema, timestamp_ns="truncate" if truncate_ns else "error")
-        partition_columns = _check_partition_columns(partition_by, fields)
+        partition_columns = _check_partition_columns(partition_names(partition_by), fields)
         check_new_schema(fields)
-        configuration = {**DEFAULT_PROPERTIES, **check_new_properties(properties or {})}
+        configuration = {
+            **DEFAULT_PROPERTIES,
+            **check_new_properties({} if properties is None else properties),
+        }
+        _check_text("name", name)
+        _check_text("description", description)
         protocol = protocol_for(frozenset(features_of(fields)), configuration)
     except LakefmtError as error:
         error.table = error.table or table
@@ -93,6 +98,30 @@ def plan_create(
         protocol=protocol,
         metadata=metadata,
     )
+
+
+def partition_names(partition_by: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the argument ``partition_by``, one name or several, as names. Raises InvalidInputError."""
+    names: Any = (partition_by,) if isinstance(partition_by, str) else partition_by
+    try:
+        names = tuple(names)
+    except TypeError:
+        names = (names,)
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidInputError(
+            f"partition_by is a column name or a list of them, not {partition_by!r:.80}",
+            hint="Write partition_by=['month', 'day']",
+        )
+    return cast("tuple[str, ...]", names)
+
+
+def _check_text(argument: str, value: Any) -> None:
+    if value is None:
+        return
+    try:
+        value.encode()
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise InvalidInputError(f"{argument} must be Unicode text, not {value!a:.80}") from error
 
 
 def _check_partition_columns(partition_by: Sequence[str], schema: Schema) -> tuple[str, ...]:
