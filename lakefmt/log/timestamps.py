@@ -37,6 +37,10 @@ def parse_timestamp(value: str | datetime) -> int:
             f"A timestamp is a datetime or an ISO 8601 string, not {type(value).__name__}",
             hint="Write it as 2026-11-01T00:00:00Z",
         )
+    if value != value:  # noqa: PLR0124 - pandas' NaT is a datetime, and no moment
+        raise InvalidInputError(
+            "timestamp is NaT, which is no moment", hint="Write it as 2026-11-01T00:00:00Z"
+        )
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     try:
         since = aware.astimezone(UTC) - _EPOCH
@@ -51,7 +55,7 @@ def parse_timestamp(value: str | datetime) -> int:
 def format_timestamp(milliseconds: int) -> str:
     """Return a time as people and ``parse_timestamp`` read it: ISO 8601, UTC, milliseconds."""
     return (
-        datetime.fromtimestamp(milliseconds / 1000, UTC)
+        (_EPOCH + timedelta(milliseconds=milliseconds))
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )

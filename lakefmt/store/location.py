@@ -55,14 +55,8 @@ class Location:
 
 def parse_location(uri: str | os.PathLike[str]) -> Location:
     """Parse a table's URI or path. Raises InvalidInputError."""
+    path = _checked_text(uri)
     if not isinstance(uri, str):
-        # A path object may be made of bytes; a table's URI is text everywhere else.
-        given: Any = uri
-        path = os.fspath(given) if isinstance(given, os.PathLike) else None
-        if not isinstance(path, str):
-            raise InvalidInputError(
-                f"uri must be a path or a URI, not {type(uri).__name__}", hint="Give text or a pathlib.Path"
-            )
         return _local(path)
     if not uri:
         raise InvalidInputError("an empty string is no place for a table", hint="Give a path or a URI")
@@ -95,6 +89,22 @@ def check_key(key: str) -> str:
             hint="A key is a relative path with no empty, '.' or '..' part",
         )
     return key
+
+
+def _checked_text(uri: Any) -> str:
+    # A path object may be made of bytes; a table's URI is text everywhere else.
+    text = os.fspath(uri) if isinstance(uri, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            f"uri must be a path or a URI, not {type(uri).__name__}", hint="Give text or a pathlib.Path"
+        )
+    try:
+        os.fsencode(
+            text
+        )  # names that are not UTF-8 come from the file system as surrogates that it takes back
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"uri {text!a} is not Unicode text: it holds a lone surrogate") from error
+    return text
 
 
 def _is_below(key: str) -> bool:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -23,7 +24,7 @@ def table(folder):
     return lakefmt.write(folder, ROWS, partition_by="city")
 
 
-@pytest.mark.parametrize("uri", [None, 3, b"/tmp/t", ["/tmp/t"]])
+@pytest.mark.parametrize("uri", [None, 3, b"/somewhere", ["t"], SURROGATE, f"s3://bucket/{SURROGATE}"])
 def test_a_place_that_is_no_text_is_refused(uri):
     for call in (
         lambda: lakefmt.open(uri),
@@ -79,11 +80,12 @@ def test_properties_that_are_no_mapping_are_refused(folder, properties):
         ({"name": SURROGATE}, "name"),
         ({"name": 5}, "name"),
         ({"description": SURROGATE}, "description"),
+        ({"schema": {SURROGATE: "long"}}, "column name"),
     ],
 )
 def test_text_that_is_not_unicode_is_refused(folder, arguments, match):
     with pytest.raises(InvalidInputError, match=match) as caught:
-        lakefmt.create(folder, ROWS.schema, **arguments)
+        lakefmt.create(folder, **{"schema": ROWS.schema} | arguments)
     str(caught.value).encode()
     assert not folder.exists()
 
@@ -103,6 +105,7 @@ def test_a_history_of_no_commits_is_empty(table):
     [
         "0001-01-01T00:00+14:00",
         "9999-12-31T23:59-14:00",
+        pd.NaT,
         dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(hours=-5))),
     ],
 )

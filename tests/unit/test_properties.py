@@ -93,3 +93,22 @@ def test_what_makes_no_sense_is_refused(properties, match):
 def test_promises_that_cannot_be_kept_are_refused(properties):
     with pytest.raises(UnsupportedFeatureError):
         check_new_properties(properties)
+
+
+def test_another_engines_value_of_what_no_write_acts_on_is_the_default():
+    properties = TableProperties.parse(
+        {
+            "delta.logRetentionDuration": "interval 1 month",
+            "delta.checkpointInterval": "0",
+            "delta.appendOnly": "true",
+        }
+    )
+    assert properties.log_retention_ms == 30 * 86_400_000
+    assert properties.checkpoint_interval == 10
+    assert properties.append_only
+
+
+@pytest.mark.parametrize("also", [{}, {"delta.logRetentionDuration": "interval 1 month"}])
+def test_a_codec_of_others_is_unsupported_by_name(also):
+    with pytest.raises(UnsupportedFeatureError, match=r"delta\.parquet\.compression\.codec.*lzo"):
+        TableProperties.parse({"delta.parquet.compression.codec": "lzo", **also})

@@ -65,6 +65,8 @@ def plan_create(
 
     try:
         fields = Schema.from_arrow(schema, timestamp_ns="truncate" if truncate_ns else "error")
+        for column in fields.names:
+            _check_text("A column name", column)
         partition_columns = _check_partition_columns(partition_names(partition_by), fields)
         check_new_schema(fields)
         configuration = {

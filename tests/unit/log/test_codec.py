@@ -104,3 +104,36 @@ def test_free_form_commit_info_never_fails():
     info = decode_commit(data, **PLACE).info
     assert info.operation is None
     assert info.more == {"timestamp": "yesterday", "operation": 7, "operationMetrics": [1]}
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"add": {"path": "a", "partitionValues": {}, "size": 2**63, "modificationTime": 1}},
+        {"add": {"path": "a", "partitionValues": {}, "size": -1, "modificationTime": 1}},
+        {"add": {"path": "a", "partitionValues": {}, "size": 1, "modificationTime": 2**63}},
+        {"add": {"path": "\ud800", "partitionValues": {}, "size": 1, "modificationTime": 1}},
+        {"remove": {"path": "a", "deletionTimestamp": 2**63}},
+        {"remove": {"path": "a", "deletionTimestamp": "soon"}},
+        {"remove": {"path": "a", "size": -1}},
+        {"txn": {"appId": "a", "version": 2**63}},
+        {"txn": {"appId": "a", "version": 1, "lastUpdated": "now"}},
+    ],
+)
+def test_a_value_that_no_field_can_hold_names_the_commit(action):
+    with pytest.raises(CorruptTableError, match=r"0003\.json"):
+        decode_commit(json.dumps(action).encode(), **PLACE)
+
+
+def test_json_nested_beyond_measure_names_the_commit():
+    with pytest.raises(CorruptTableError, match=r"0003\.json"):
+        decode_commit(b'{"x":' + b"[" * 100_000, **PLACE)
+
+
+@pytest.mark.parametrize("field", ["timestamp", "inCommitTimestamp"])
+@pytest.mark.parametrize("value", [1_700_000_000_000_000, -(10**17), True])
+def test_provenance_of_no_calendar_date_is_kept_as_it_came(field, value):
+    data = json.dumps({"commitInfo": {field: value}}).encode()
+    commit = decode_commit(data, **PLACE)
+    assert commit.info == CommitInfo(more={field: value})
+    assert decode_commit(encode_commit(commit), **PLACE) == commit

@@ -41,3 +41,8 @@ def test_what_is_no_timestamp_is_refused(value):
 
 def test_format_survives_parse():
     assert parse_timestamp(format_timestamp(1_793_491_200_123)) == 1_793_491_200_123
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+def test_the_first_and_last_moment_are_shown_to_the_millisecond(text):
+    assert format_timestamp(parse_timestamp(text)) == text

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from lakefmt.errors import UnsupportedFeatureError
+from lakefmt.errors import CorruptTableError, UnsupportedFeatureError
 from lakefmt.scan.locate import locate, locate_all
 from lakefmt.store import open_store
 
@@ -41,3 +41,19 @@ def test_a_bucket_of_another_name_is_outside():
     assert locate(store, "s3://bucket/t/a%20b.parquet") == "a b.parquet"
     with pytest.raises(UnsupportedFeatureError):
         locate(store, "s3://bucket2/t/a.parquet")
+
+
+@pytest.mark.parametrize(
+    "path", ["", "../x", "a/../../x", "./a", "a//b", "a/", "%2e%2e/x", "a%00b", "a\0b", "file://host/a"]
+)
+def test_a_path_that_is_none_below_the_table_is_corruption(tmp_path, path):
+    store = open_store(tmp_path)
+    with pytest.raises(CorruptTableError, match="no path below") as caught:
+        locate_all(store, pa.chunked_array([["plain.parquet", path]]))
+    assert caught.value.table == store.uri
+    assert caught.value.path == path
+
+
+def test_names_with_dots_are_keys(tmp_path):
+    paths = ["a..b/..c/d..", ".hidden/x", "x/...", "..a"]
+    assert locate_all(open_store(tmp_path), pa.chunked_array([paths])).to_pylist() == paths
