@@ -400,7 +400,9 @@ def _open_at(store: Store, version: int | None, timestamp: str | datetime | None
     if timestamp is not None:
         newest = load_snapshot(store)
         moment_ms = parse_timestamp(timestamp)
-        times = load_commit_times(store, in_commit=newest.properties.enable_in_commit_timestamps)
+        # Read by itself: another property that makes no sense is no reason not to travel.
+        enabled = newest.metadata.configuration.get("delta.enableInCommitTimestamps", "false")
+        times = load_commit_times(store, in_commit=enabled.lower() == "true")
         version = resolve_timestamp(times, moment_ms, table=store.uri)
     elif version is not None and (type(version) is not int or version < 0):
         raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
