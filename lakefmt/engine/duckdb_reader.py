@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefmt.engine.executor import available_cores
+from lakefmt.engine.footers import load_footer
+from lakefmt.engine.parquet_reader import Unit, read_unit
 from lakefmt.engine.projection import find_column, repeat_value
-from lakefmt.engine.row_groups import has_float_bounds
-from lakefmt.errors import InvalidInputError, StoreError
+from lakefmt.engine.row_groups import RowGroups, has_float_bounds
+from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError, StoreError
 from lakefmt.expressions import ALL_ROWS, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -85,6 +88,7 @@ def read_with_duckdb(
         whole: all rows in one table, a fifth faster; else in bounded memory, as they are asked for.
 
     Raises:
+        CorruptTableError: a file is missing or damaged; it names the file.
         InvalidInputError: the predicate fails on a value.
         StoreError: a file cannot be read.
     """
@@ -96,16 +100,61 @@ def read_with_duckdb(
         relation: Any = cursor.sql(_query(store, tasks, spec, predicate), params=predicate.params)
         for rows in [_to_table(relation)] if whole else _to_tables(relation):
             yield _in_result_types(rows, tasks[0], spec)
-    except duckdb.IOException as error:
-        raise StoreError(f"cannot read data files: {_first_line(error)}", table=store.uri) from error
     except (duckdb.Error, pa.ArrowException) as error:
-        raise InvalidInputError(
-            f"the predicate fails on a value: {_first_line(error)}",
-            table=store.uri,
-            hint="Use TRY_CAST, or exclude such rows first",
-        ) from error
+        raise _explain(error, store, tasks, spec) from error
     finally:
         cursor.close()
+
+
+def _explain(error: Exception, store: Store, tasks: Sequence[ReadTask], spec: ReadSpec) -> LakefmtError:
+    """Return what an error of a query means: a file that is damaged or out of reach, or a predicate that fails.
+
+    DuckDB reports damage in many words and under several classes, some of which predicates share, and often without
+    the file; so unless its words name one, the files are read once more, by pyarrow, to find the one.
+    """
+    import duckdb
+
+    reason = _first_line(error)
+    kind = type(error)
+    # The base class itself is what DuckDB throws when what it decodes makes no sense.
+    if kind in (
+        duckdb.Error,
+        duckdb.IOException,
+        duckdb.InvalidInputException,
+        duckdb.SerializationException,
+    ):
+        named = [task for task in tasks if f'"{store.local_path(task.key)}"' in str(error)]
+        damage = _find_damage(store, tasks, spec) if kind is duckdb.IOException or not named else None
+        if damage is not None:
+            return damage
+        if kind is duckdb.IOException:
+            return StoreError(f"cannot read data files: {reason}", table=store.uri)
+        if named or kind is duckdb.Error:
+            suspects = named or tasks
+            return CorruptTableError(
+                f"a data file is not what the log says: {reason}",
+                table=store.uri,
+                path=suspects[0].key if len(suspects) == 1 else None,
+                hint="It is damaged: restore the file, or a version of the table without it",
+            )
+    return InvalidInputError(
+        f"the predicate fails on a value: {reason}",
+        table=store.uri,
+        hint="Use TRY_CAST, or exclude such rows first",
+    )
+
+
+def _find_damage(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec) -> LakefmtError | None:
+    """Return the error that pyarrow meets in the columns the query read, one row group after the other."""
+    needed = tuple(dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns)))
+    plain = replace(spec, columns=needed, predicate=None)
+    try:
+        for task in tasks:
+            for group in range(len(load_footer(store, task.key, task.size_bytes).row_counts)):
+                read_unit(store, plain, Unit(task, RowGroups((group,))))
+    except LakefmtError as error:
+        return error
+    return None
 
 
 def _to_table(relation: Any) -> pa.Table:
