@@ -27,6 +27,17 @@ __all__ = ["Unit", "count_unit", "read_unit", "row_group_runs"]
 
 _SLICE_SHARE = 1 / 4  # a slice keeps the memory of the rows it leaves out
 _RUN_ROWS = 122_880  # row groups are looked at together up to so many rows
+_RUN_BYTES = 96 << 20
+_VALUE_BYTES = {
+    "BOOLEAN": 1,
+    "INT32": 4,
+    "FLOAT": 4,
+    "INT64": 8,
+    "DOUBLE": 8,
+    "INT96": 8,
+    "FIXED_LEN_BYTE_ARRAY": 16,
+}
+_TEXT_BYTES = 32  # a guess: lengths of texts are not in the footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +80,52 @@ def count_unit(store: Store, spec: ReadSpec, unit: Unit) -> int:
         return sum(file.count(run) for run in file.runs())
 
 
-def row_group_runs(footer: Footer, groups: Sequence[int], limit_rows: int) -> list[tuple[int, ...]]:
-    """Cut row groups into runs of at most ``limit_rows`` rows (or of one row group)."""
+def row_group_runs(
+    footer: Footer, groups: Sequence[int], limit_rows: int, spec: ReadSpec, limit_bytes: int
+) -> list[tuple[int, ...]]:
+    """Cut row groups into runs of at most so many rows and decoded bytes of the columns read (or of one row group)."""
+    if len(groups) <= 1 or not limit_rows:
+        return [(group,) for group in groups]
+    leaves = _leaves_read(footer, spec)
     runs: list[tuple[int, ...]] = []
     run: list[int] = []
-    rows = 0
+    rows = size = 0
     for group in groups:
         count = footer.row_counts[group]
-        if run and rows + count > limit_rows:
+        decoded = _decoded_bytes(footer, group, leaves)
+        if run and (rows + count > limit_rows or size + decoded > limit_bytes):
             runs.append(tuple(run))
-            run, rows = [], 0
+            run, rows, size = [], 0, 0
         run.append(group)
         rows += count
+        size += decoded
     if run:
         runs.append(tuple(run))
     return runs
+
+
+def _leaves_read(footer: Footer, spec: ReadSpec) -> list[int]:
+    leaves: list[int] = []
+    for name in dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns)):
+        if name not in spec.partition_columns:
+            column = find_column(footer, spec.physical_field(name), by_id=spec.match_by_id)
+            if column is not None:
+                leaves += range(
+                    footer.first_leaves[column.position], footer.first_leaves[column.position + 1]
+                )
+    return leaves
+
+
+def _decoded_bytes(footer: Footer, group: int, leaves: Sequence[int]) -> int:
+    """Estimate what leaf columns of a row group take as Arrow arrays."""
+    row_group = footer.metadata.row_group(group)
+    size = 0
+    for leaf in leaves:
+        chunk = row_group.column(leaf)
+        # The footer counts what is encoded: a dictionary's values once, however often they come.
+        width = _VALUE_BYTES.get(chunk.physical_type, _TEXT_BYTES)
+        size += max(chunk.total_uncompressed_size, chunk.num_values * width)
+    return size
 
 
 class _OpenFile:
@@ -120,7 +162,7 @@ class _OpenFile:
     def runs(self) -> Iterator[tuple[int, ...]]:
         """Yield the row groups in the portions that are read together."""
         if self._spec.predicate is not None:
-            yield from row_group_runs(self._footer, self._groups, _RUN_ROWS)
+            yield from row_group_runs(self._footer, self._groups, _RUN_ROWS, self._spec, _RUN_BYTES)
         elif self._groups:
             yield self._groups
 

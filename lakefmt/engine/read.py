@@ -8,6 +8,7 @@ they are, and a look at one row group says that few rows will be left.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["count_footer_rows", "count_matching", "read_batches", "read_table"]
 
-_SPLIT_BYTES = 32 << 20  # files larger than that are read by several threads
 _DUCKDB_ROWS = 5 * 122_880  # from so many rows in the row groups left on, DuckDB is asked
 _UNIT_ROWS = 5 * 122_880
+_UNIT_BYTES = 96 << 20  # decoded; whole scans of ordinary rows come to _UNIT_ROWS first
 _WAVE_FILES = 64  # files whose footers are looked at before a reader is chosen for them
 _REMOTE_THREADS = 16  # a request in flight uses no core
 
@@ -100,26 +101,18 @@ def _read(
     store: Store, tasks: Iterable[ReadTask], spec: ReadSpec, executor: Executor | None, *, whole: bool
 ) -> Generator[pa.Table, None, None]:
     executor = executor or default_executor(store)
-    if spec.predicate is None:
-        yield from executor.run(partial(read_unit, store, spec), _units(store, tasks, spec))
-    elif not _is_local(store):
-        # Each thread prunes the file it reads: a footer is a request, and nobody should wait for all of them.
-        yield from executor.run(partial(read_unit, store, spec), map(Unit, tasks))
+    if spec.predicate is None or not _is_local(store):
+        # However small a file is, only its footer tells what it decodes to. A footer may be a request, and nobody
+        # should wait for all of them: they are looked at beside the reads, some files ahead.
+        with closing(executor.run(partial(_prune, store, spec), tasks)) as pruned:
+            units = (unit for found in pruned for unit in found.units(spec, executor))
+            yield from executor.run(partial(read_unit, store, spec), units)
     else:
         remaining = iter(tasks)
         # Who asks for one thread may not want all rows, and wants the first soon.
         files = _WAVE_FILES if executor.parallelism > 1 else 1
         while wave := list(islice(remaining, files)):
             yield from _read_wave(store, wave, spec, executor, whole=whole)
-
-
-def _units(store: Store, tasks: Iterable[ReadTask], spec: ReadSpec) -> Iterator[Unit]:
-    """Cut large files into runs of row groups."""
-    for task in tasks:
-        if task.size_bytes <= _SPLIT_BYTES:
-            yield Unit(task)
-        else:
-            yield from _prune(store, spec, task).units()
 
 
 def _read_wave(
@@ -140,7 +133,7 @@ def _read_wave(
         else:
             pyarrows += files
     threads = len(pyarrows) < executor.parallelism
-    units = (unit for found in pyarrows for unit in found.units(threads=threads))
+    units = (unit for found in pyarrows for unit in found.units(spec, executor, threads=threads))
     yield from executor.run(partial(read_unit, store, spec), units)
 
 
@@ -158,8 +151,11 @@ class _Pruned:
         counts, groups = self.footer.row_counts, self.row_groups
         return sum(counts[group] for group in groups.chosen if group not in groups.covered)
 
-    def units(self, *, threads: bool = False) -> Iterator[Unit]:
-        for run in row_group_runs(self.footer, self.row_groups.chosen, _UNIT_ROWS):
+    def units(self, spec: ReadSpec, executor: Executor, *, threads: bool = False) -> Iterator[Unit]:
+        """Cut the file into what is read in one go."""
+        # Who asks for one thread may not want all rows: one row group at a time.
+        limit_rows = _UNIT_ROWS if executor.parallelism > 1 else 0
+        for run in row_group_runs(self.footer, self.row_groups.chosen, limit_rows, spec, _UNIT_BYTES):
             yield Unit(self.task, RowGroups(run, self.row_groups.covered), threads)
 
 

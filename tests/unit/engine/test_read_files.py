@@ -400,7 +400,6 @@ def test_task_of_some_row_groups_reads_these(store: Store) -> None:
 def test_large_files_are_split_and_come_back_in_order(
     local_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_module, "_SPLIT_BYTES", 0)
     monkeypatch.setattr(read_module, "_UNIT_ROWS", 250)
     task = put(local_store, TRIPS, row_group_size=100)
     assert (
