@@ -11,7 +11,9 @@ import os
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
@@ -29,7 +31,10 @@ CACHE_BYTES = 64 << 20
 _PARSED_SHARE = 8  # a footer in memory is several times its length in the file
 
 _lock = threading.Lock()
-_cache: OrderedDict[tuple[str, str, int, int], Footer] = OrderedDict()
+_cache: OrderedDict[tuple[str, int, str, int, int], Footer] = OrderedDict()
+# Of stores that are not on local disk: one URI may lead to different servers, by options, environment or credentials.
+_store_numbers: WeakKeyDictionary[Store, int] = WeakKeyDictionary()
+_next_number = count(1)
 _cached_bytes = 0
 
 
@@ -80,8 +85,9 @@ def load_footer(store: Store, key: str, size_bytes: int) -> Footer:
         StoreError: storage failed.
     """
     global _cached_bytes
-    place = (store.uri, key, size_bytes, _modified_ns(store, key))
+    modified_ns = _modified_ns(store, key)
     with _lock:
+        place = (store.uri, _store_number(store, key), key, size_bytes, modified_ns)
         footer = _cache.get(place)
         if footer is not None:
             _cache.move_to_end(place)
@@ -160,6 +166,16 @@ def open_parquet(
             path=key,
             hint="It is truncated or was overwritten: restore the file, or a version of the table without it",
         ) from error
+
+
+def _store_number(store: Store, key: str) -> int:
+    """Return 0 for local disk, else a number that no other store has had in this process; the lock is held."""
+    if store.local_path(key) is not None:
+        return 0
+    number = _store_numbers.get(store)
+    if number is None:
+        number = _store_numbers[store] = next(_next_number)
+    return number
 
 
 def _modified_ns(store: Store, key: str) -> int:
