@@ -258,8 +258,7 @@ class GcsServer(ObjectServer):
 
     def __init__(self) -> None:
         self._port = _free_port()
-        self._forwarder = _Forwarder(self._port)
-        super().__init__(_UploadStatus(self._forwarder))
+        super().__init__(_UploadStatus(_Forwarder(self._port)))
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -280,7 +279,6 @@ class GcsServer(ObjectServer):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        self._forwarder.close()
         _stop(self._process)
 
     def storage_options(self) -> dict[str, Any]:
@@ -306,8 +304,7 @@ class AzureServer(ObjectServer):
 
     def __init__(self) -> None:
         self._port = _free_port()
-        self._forwarder = _Forwarder(self._port)
-        super().__init__(self._forwarder)
+        super().__init__(_Forwarder(self._port))
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
 
@@ -339,7 +336,6 @@ class AzureServer(ObjectServer):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        self._forwarder.close()
         _stop(self._process)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -384,7 +380,6 @@ class _Forwarder:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[http.client.HTTPConnection] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
@@ -397,15 +392,14 @@ class _Forwarder:
             if environ.get(name):
                 headers[name.replace("_", "-").title()] = environ[name]
         body = environ["wsgi.input"].read()
-        connection = self._idle.pop() if self._idle else http.client.HTTPConnection("127.0.0.1", self._port)
+        # A connection of its own: the server may close one that is kept, just when it is used again.
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
         try:
             connection.request(method, environ["RAW_URI"], body or None, headers)
             answer = connection.getresponse()
             content = answer.read()
-        except BaseException:
+        finally:
             connection.close()
-            raise
-        self._idle.append(connection)
         kept = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_HEADERS]
         if method != "HEAD":
             kept = [pair for pair in kept if pair[0].lower() != "content-length"]
@@ -413,10 +407,6 @@ class _Forwarder:
                 kept.append(("Content-Length", str(len(content))))
         start_response(f"{answer.status} {answer.reason}", kept)
         return [content]
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
 
 
 class _UploadStatus:

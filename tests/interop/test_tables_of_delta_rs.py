@@ -230,7 +230,7 @@ def test_history_is_told_both_ways(uri):
     ours = table.history()
     assert [entry.version for entry in ours] == [entry["version"] for entry in theirs] == [2, 1, 0]
     assert [entry.operation for entry in ours] == [entry["operation"] for entry in theirs]
-    assert [entry.timestamp_ms for entry in ours] == [entry["timestamp"] for entry in theirs]
+    assert [entry.info.timestamp_ms for entry in ours] == [entry["timestamp"] for entry in theirs]
 
 
 def test_tables_properties_and_schema_are_told_both_ways(uri):
