@@ -164,7 +164,8 @@ def test_leftovers_of_a_crash_are_hidden_and_can_be_deleted(tmp_path):
         assert store.delete_leftovers(int(time.time() * 1000) - 60_000) == 0, (
             "a write that is going on is spared"
         )
-        copy = leftover.with_name(leftover.name.replace(".tmp", "")[:-1] + "0.tmp")
+        last = leftover.stem[-1]
+        copy = leftover.with_name(f"{leftover.stem[:-1]}{'1' if last == '0' else '0'}.tmp")
         copy.write_bytes(b"half a fi")
         os.utime(copy, (0, 0))
         assert store.delete_leftovers(int(time.time() * 1000) - 60_000) == 1
