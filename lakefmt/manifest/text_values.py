@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.schema.decimals import text_to_decimal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,7 +49,7 @@ def parse_texts(texts: Any, type_: pa.DataType) -> Any:
         if pa.types.is_timestamp(type_):
             plain = pc.ascii_rtrim(texts, characters="Z").cast(pa.timestamp("us"))
             return plain if cast("Any", type_).tz is None else _as_utc(plain)
-        return texts.cast(type_)
+        return text_to_decimal(texts, type_) if pa.types.is_decimal(type_) else texts.cast(type_)
     except pa.ArrowInvalid:
         return _parse_each(texts, type_)
 
@@ -100,7 +102,8 @@ def _choose_parser(type_: pa.DataType) -> Callable[[str | None], Any]:
 
     def parse(text: str | None) -> Any:
         try:
-            return pa.array([None if text is None else text.strip()], pa.string()).cast(type_)
+            stripped = pa.array([None if text is None else text.strip()], pa.string())
+            return text_to_decimal(stripped, type_) if pa.types.is_decimal(type_) else stripped.cast(type_)
         except pa.ArrowInvalid:
             return None
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.schema.decimals import number_to_decimal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["choose_cast", "way_out"]
 
-_INT_DIGITS = 20  # of 2**64 - 1
 _HINTS = {
     ("timestamp", "timestamp_tz"): "Say which time zone the times are in (assume_timezone, tz_localize)",
     ("timestamp_tz", "timestamp"): "Convert to the local time that is meant and drop the time zone",
@@ -38,15 +39,13 @@ def choose_cast(source: pa.DataType, target: pa.DataType, truncate_ns: bool) -> 
     match kind, _kind(target):
         case ("float", "float"):
             return lambda values: _cast_there_and_back(values, target)
-        case ("float", "decimal"):
-            return lambda values: _by_text(values, target)
+        case ("float" | "int" | "decimal", "decimal"):
+            return lambda values: number_to_decimal(values, target)
         case ("decimal", "float"):
             return lambda values: _decimal_to_float(values, target)
         case ("int", "float"):
             return lambda values: _int_to_float(values, target)
-        case ("int", "decimal"):
-            return lambda values: values.cast(pa.decimal128(_INT_DIGITS, 0)).cast(target)
-        case ("int", "int") | ("float", "int") | ("decimal", "int" | "decimal"):
+        case ("int" | "float" | "decimal", "int"):
             return lambda values: values.cast(target)
         case (("bool" | "string" | "binary" | "date" | "timestamp" | "timestamp_tz") as one, other) if (
             one == other
@@ -74,18 +73,11 @@ def _cast_there_and_back(values: Any, target: pa.DataType) -> Any:
     return cast_values
 
 
-def _by_text(values: Any, target: pa.DataType) -> Any:
-    """Cast by the digits that tell the number; Arrow's own casts between floats and decimals round on the way."""
-    if pa.types.is_float16(values.type):
-        values = values.cast(pa.float32())
-    return values.cast(pa.string()).cast(target)
-
-
 def _decimal_to_float(values: Any, target: pa.DataType) -> Any:
     import pyarrow.compute as pc
 
-    cast_values = _by_text(values, target)
-    if not _all_true(pc.equal(values, _by_text(cast_values, values.type))):
+    cast_values = values.cast(pa.string()).cast(target)  # by its digits: Arrow's own cast rounds on the way
+    if not _all_true(pc.equal(values, number_to_decimal(cast_values, values.type))):
         raise pa.ArrowInvalid("a value would change")
     return cast_values
 
