@@ -34,7 +34,7 @@ def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
     """Return the schema of a ``FileList`` table.
 
     A row is a live logical file: ``path`` as in the log (percent-encoded), ``size_bytes``, ``modified_ms``,
-    ``partition_values`` (one string per partition column, in the protocol's serialisation, null for NULL), ``stats``
+    ``partition_values`` (one string per partition column, under the log's name for it, in the protocol's serialisation, null for NULL), ``stats``
     (the JSON text of "Per-file Statistics", null where the writer gave none), ``tags``, ``deletion_vector``.
     """
     fields: list[pa.Field[Any]] = [

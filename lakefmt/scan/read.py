@@ -107,9 +107,9 @@ def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTas
     table, snapshot = files.table, plan.snapshot
     partitions: list[Any] = [
         parse_partition_values(
-            pc.struct_field(table["partition_values"], name), snapshot.schema.field(name).type
+            pc.struct_field(table["partition_values"], [place]), snapshot.schema.field(name).type
         )
-        for name in snapshot.partition_columns
+        for place, name in enumerate(snapshot.partition_columns)
     ]
     holds = nan_free_files(table["tags"]).to_pylist()
     rows: Iterable[tuple[Any, Any, bool]] = zip(

@@ -164,7 +164,8 @@ def _typed_partition_values(
         return pa.nulls(len(texts), pa.struct([]))
     whole = texts.combine_chunks()
     values: list[Any] = [
-        parse_partition_values(pc.struct_field(whole, name), schema.field(name).type) for name in columns
+        parse_partition_values(pc.struct_field(whole, [place]), schema.field(name).type)
+        for place, name in enumerate(columns)
     ]
     return pa.StructArray.from_arrays(values, names=list(columns))
 

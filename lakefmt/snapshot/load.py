@@ -62,10 +62,11 @@ def advance_snapshot(store: Store, snapshot: Snapshot) -> Snapshot:
     if not files:
         return snapshot
     commits = load_commits(store, files)
-    if any(c.metadata and c.metadata.partition_columns != snapshot.partition_columns for c in commits):
-        return load_snapshot(store)  # the columns of the file list themselves change
     state = replay_state(snapshot.state, commits)
-    return snapshot.advance(tuple(commits), state, files[-1].version, files[-1].modified_ms)
+    after = snapshot.advance(tuple(commits), state, files[-1].version, files[-1].modified_ms)
+    if after.partition_keys != snapshot.partition_keys:
+        return load_snapshot(store)  # the columns of the file list themselves change
+    return after
 
 
 def load_commits(store: Store, files: Sequence[LogFile]) -> list[Commit]:

@@ -28,7 +28,7 @@ __all__ = ["Snapshot"]
 # neither pays for a new list at every commit nor holds commits without end.
 _FOLD_AFTER_COMMITS = 256
 # Parsed once for all versions that share the metadata.
-_FROM_METADATA = ("schema", "properties", "field_ids")
+_FROM_METADATA = ("schema", "properties", "field_ids", "column_mapping", "partition_keys")
 
 
 class Snapshot:
@@ -95,6 +95,18 @@ class Snapshot:
     def partition_columns(self) -> tuple[str, ...]:
         """Names of the columns that the table's files are divided by."""
         return self.metadata.partition_columns
+
+    @cached_value
+    def column_mapping(self) -> str:
+        """How files name columns: ``none``, ``name`` or ``id`` ("Column Mapping")."""
+        return self.metadata.configuration.get("delta.columnMapping.mode", "none").lower()
+
+    @cached_value
+    def partition_keys(self) -> tuple[str, ...]:
+        """What the log calls the partition columns: their physical names where columns are mapped."""
+        if self.column_mapping == "none":
+            return self.partition_columns
+        return tuple([self.schema.field(name).physical_name for name in self.partition_columns])
 
     @property
     def transactions(self) -> Mapping[str, TransactionId]:
@@ -164,7 +176,7 @@ class Snapshot:
         return after
 
     def _replay(self, base: FileList | None, commits: tuple[Commit, ...]) -> FileList:
-        columns = self.partition_columns
+        columns = self.partition_keys
         if base is None and self._segment is not None and self._segment.checkpoint:
             base = read_checkpoint_files(self._store, self._segment.checkpoint, columns)
         return replay_files(base or FileList.empty(columns), commits, columns)

@@ -79,7 +79,7 @@ def _judge(ours: Changes, version: int, winner: Commit, snapshot: Snapshot) -> C
     added = [add for add in winner.adds if add.data_change]
     if blind or not added:
         return None
-    files = FileList.from_adds(added, snapshot.partition_columns)
+    files = FileList.from_adds(added, snapshot.partition_keys)
     matching = prune(files, ours.read_predicate, snapshot.schema, snapshot.partition_columns)
     hits = files.filter(matching)
     if hits.num_files:

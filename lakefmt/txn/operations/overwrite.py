@@ -122,7 +122,7 @@ def _check_reach(snapshot: Snapshot, where: Predicate | None, *, dynamic_partiti
 def _check_rows_match(adds: Sequence[AddFile], where: Predicate, snapshot: Snapshot) -> None:
     if not adds:
         return
-    files = FileList.from_adds(adds, snapshot.partition_columns)
+    files = FileList.from_adds(adds, snapshot.partition_keys)
     matches = covers(files, where, snapshot.schema, snapshot.partition_columns).to_pylist()
     for add, inside in zip(adds, matches, strict=True):
         if not inside:
@@ -145,7 +145,7 @@ def _replaced_files(
         return files
     import pyarrow.compute as pc
 
-    written = FileList.from_adds(adds, snapshot.partition_columns)
+    written = FileList.from_adds(adds, snapshot.partition_keys)
     return files.filter(
         pc.is_in(_partition_keys(files, snapshot), value_set=_partition_keys(written, snapshot))
     )
@@ -173,8 +173,8 @@ def _partition_keys(files: FileList, snapshot: Snapshot) -> pa.Array[Any]:
     import pyarrow.compute as pc
 
     parts: list[Any] = []
-    for name in snapshot.partition_columns:
-        texts: Any = pc.struct_field(files.table["partition_values"], name)
+    for place, name in enumerate(snapshot.partition_columns):
+        texts: Any = pc.struct_field(files.table["partition_values"], [place])
         kind = snapshot.schema.field(name).type
         if kind != PrimitiveType("binary"):
             texts = pc.cast(parse_partition_values(texts, kind), pa.string())
