@@ -1,6 +1,7 @@
 """The commit log: file names, actions, their JSON, and which files make up a version."""
 
 from lakefmt.log.actions import (
+    AddCDCFile,
     AddFile,
     CommitInfo,
     DeletionVectorDescriptor,
@@ -16,6 +17,7 @@ from lakefmt.log.segment import LogSegment, list_commits_after, load_segment
 from lakefmt.log.timestamps import load_commit_times, resolve_timestamp
 
 __all__ = [
+    "AddCDCFile",
     "AddFile",
     "Commit",
     "CommitInfo",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "AddCDCFile",
     "AddFile",
     "CommitInfo",
     "DeletionVectorDescriptor",
@@ -73,6 +74,8 @@ class AddFile:
     """A data file that becomes part of the table; ``path`` stays percent-encoded as in the log.
 
     ``partition_values`` holds the protocol's strings ("Partition Value Serialization"), ``stats`` its JSON text.
+    ``base_row_id`` and ``default_row_commit_version`` number the file's rows ("Row Tracking"); ``clustering_provider``
+    names the clustering implementation that made it ("Clustered Table").
     """
 
     path: str
@@ -83,6 +86,9 @@ class AddFile:
     stats: str | None = None
     tags: Mapping[str, str | None] | None = None
     deletion_vector: DeletionVectorDescriptor | None = None
+    base_row_id: int | None = None
+    default_row_commit_version: int | None = None
+    clustering_provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,16 @@ class RemoveFile:
     partition_values: Mapping[str, str | None] | None = None
     size_bytes: int | None = None
     deletion_vector: DeletionVectorDescriptor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddCDCFile:
+    """A change data file: the rows that its version changed, and how ("Add CDC File"); ``path`` as in ``AddFile``."""
+
+    path: str
+    partition_values: Mapping[str, str | None]
+    size_bytes: int
+    tags: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

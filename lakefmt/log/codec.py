@@ -13,6 +13,7 @@ import orjson
 
 from lakefmt.errors import CorruptTableError
 from lakefmt.log.actions import (
+    AddCDCFile,
     AddFile,
     CommitInfo,
     DeletionVectorDescriptor,
@@ -33,10 +34,7 @@ __all__ = ["Commit", "decode_commit", "decode_metadata", "decode_protocol", "enc
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The actions of one version, by kind, in the order of the file.
-
-    ``has_change_data`` tells of ``cdc`` actions, which only readers of row changes need.
-    """
+    """The actions of one version, by kind, in the order of the file; ``cdcs`` matter to readers of row changes only."""
 
     info: CommitInfo | None = None
     protocol: Protocol | None = None
@@ -45,7 +43,7 @@ class Commit:
     removes: tuple[RemoveFile, ...] = ()
     transactions: tuple[TransactionId, ...] = ()
     domains: tuple[DomainMetadata, ...] = ()
-    has_change_data: bool = False
+    cdcs: tuple[AddCDCFile, ...] = ()
 
 
 def encode_commit(commit: Commit) -> bytes:
@@ -64,6 +62,7 @@ def encode_commit(commit: Commit) -> bytes:
     )
     lines.extend({"remove": _encode_remove(remove)} for remove in commit.removes)
     lines.extend({"add": _encode_add(add)} for add in commit.adds)
+    lines.extend({"cdc": _encode_cdc(cdc)} for cdc in commit.cdcs)
     return b"\n".join(map(orjson.dumps, lines)) + b"\n"
 
 
@@ -152,7 +151,7 @@ def _collect(actions: list[Mapping[str, Any]]) -> Commit:
     removes: list[RemoveFile] = []
     transactions: list[TransactionId] = []
     domains: list[DomainMetadata] = []
-    has_change_data = False
+    cdcs: list[AddCDCFile] = []
     for action in actions:
         for kind, value in action.items():
             if value is None:
@@ -183,7 +182,7 @@ def _collect(actions: list[Mapping[str, Any]]) -> Commit:
                         )
                     )
                 case "cdc":
-                    has_change_data = True
+                    cdcs.append(_decode_cdc(value))
                 case _:
                     pass  # "clients can assume that unrecognized actions ... are never required"
     return Commit(
@@ -194,7 +193,7 @@ def _collect(actions: list[Mapping[str, Any]]) -> Commit:
         tuple(removes),
         tuple(transactions),
         tuple(domains),
-        has_change_data,
+        tuple(cdcs),
     )
 
 
@@ -228,6 +227,18 @@ def _decode_add(value: Mapping[str, Any]) -> AddFile:
         stats=None if stats is None else _text(stats),
         tags=None if value.get("tags") is None else _string_map(value["tags"]),
         deletion_vector=_decode_deletion_vector(value.get("deletionVector")),
+        base_row_id=_optional(_int64, value.get("baseRowId")),
+        default_row_commit_version=_optional(_int64, value.get("defaultRowCommitVersion")),
+        clustering_provider=_optional(_text, value.get("clusteringProvider")),
+    )
+
+
+def _decode_cdc(value: Mapping[str, Any]) -> AddCDCFile:
+    return AddCDCFile(
+        path=_text(value["path"]),
+        partition_values=_string_map(value.get("partitionValues") or {}),
+        size_bytes=_length(value["size"]),
+        tags=None if value.get("tags") is None else _string_map(value["tags"]),
     )
 
 
@@ -353,6 +364,21 @@ def _encode_add(add: AddFile) -> dict[str, Any]:
             "stats": add.stats,
             "tags": None if not add.tags else dict(add.tags),
             "deletionVector": _encode_deletion_vector(add.deletion_vector),
+            "baseRowId": add.base_row_id,
+            "defaultRowCommitVersion": add.default_row_commit_version,
+            "clusteringProvider": add.clustering_provider,
+        }
+    )
+
+
+def _encode_cdc(cdc: AddCDCFile) -> dict[str, Any]:
+    return _present(
+        {
+            "path": cdc.path,
+            "partitionValues": dict(cdc.partition_values),
+            "size": cdc.size_bytes,
+            "tags": None if not cdc.tags else dict(cdc.tags),
+            "dataChange": False,
         }
     )
 
@@ -425,7 +451,7 @@ _length = _within(0, (1 << 63) - 1)
 _int32_length = _within(0, (1 << 31) - 1)
 
 
-def _optional(check: Callable[[Any], int], value: Any) -> int | None:
+def _optional(check: Callable[[Any], _T], value: Any) -> _T | None:
     return None if value is None else check(value)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from lakefmt.errors import CorruptTableError
 from lakefmt.log import (
+    AddCDCFile,
     AddFile,
     Commit,
     CommitInfo,
@@ -38,10 +39,12 @@ def full_commit():
         adds=(
             AddFile("p%20q", {"a": "1", "b": None}, 10, 20, stats='{"numRecords":1}', tags={"x": "y"}),
             AddFile("r", {"a": "1", "b": None}, 10, 20, data_change=False, deletion_vector=vector),
+            AddFile("s", {}, 1, 2, base_row_id=7, default_row_commit_version=3, clustering_provider="liquid"),
         ),
         removes=(RemoveFile("old", 9, partition_values={"a": "1", "b": None}, size_bytes=3),),
         transactions=(TransactionId("job", 42, 7),),
         domains=(DomainMetadata("d", "{}"),),
+        cdcs=(AddCDCFile("_change_data/c%20d", {"a": "1", "b": None}, 9, tags={"t": "u"}),),
     )
 
 
@@ -116,6 +119,8 @@ def test_free_form_commit_info_never_fails():
         {"remove": {"path": "a", "deletionTimestamp": 2**63}},
         {"remove": {"path": "a", "deletionTimestamp": "soon"}},
         {"remove": {"path": "a", "size": -1}},
+        {"cdc": {"path": "a", "partitionValues": {}}},
+        {"add": {"path": "a", "partitionValues": {}, "size": 1, "baseRowId": "7"}},
         {"txn": {"appId": "a", "version": 2**63}},
         {"txn": {"appId": "a", "version": 1, "lastUpdated": "now"}},
     ],
