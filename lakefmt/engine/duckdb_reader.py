@@ -7,16 +7,12 @@ predicate that was validated as one expression without subqueries.
 
 from __future__ import annotations
 
-import os
-import tempfile
-import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.engine.executor import available_cores
+from lakefmt.databases import reading_files
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.parquet_reader import Unit, read_unit
 from lakefmt.engine.projection import find_column, repeat_value
@@ -27,8 +23,6 @@ from lakefmt.expressions import ALL_ROWS, quote_identifier, quote_literal
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    import duckdb
-
     from lakefmt.engine.footers import Footer
     from lakefmt.engine.read_task import ReadSpec, ReadTask
     from lakefmt.expressions import Predicate
@@ -37,10 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["can_read_with_duckdb", "read_with_duckdb"]
 
 _GLOB_CHARACTERS = frozenset("*?[")
-
-_lock = threading.Lock()
-_database: tuple[int, duckdb.DuckDBPyConnection] | None = None
-_abandoned: list[duckdb.DuckDBPyConnection] = []
 
 
 def can_read_with_duckdb(store: Store, files: Sequence[tuple[ReadTask, Footer]], spec: ReadSpec) -> bool:
@@ -95,7 +85,8 @@ def read_with_duckdb(
     import duckdb
 
     predicate = spec.predicate or ALL_ROWS
-    cursor = _cursor()
+    cursor = reading_files.cursor()
+    cursor.execute("SET enable_progress_bar = false")  # of the session; it would print from worker threads
     try:
         relation: Any = cursor.sql(_query(store, tasks, spec, predicate), params=predicate.params)
         for rows in [_to_table(relation)] if whole else _to_tables(relation):
@@ -236,50 +227,6 @@ def _is_within_pythons_dates(value: pa.Scalar[Any]) -> bool:
     except (OverflowError, ValueError):
         return False
     return True
-
-
-def _cursor() -> duckdb.DuckDBPyConnection:
-    global _database
-    found = _database
-    if found is None or found[0] != os.getpid():
-        with _lock:
-            found = _database
-            if found is None or found[0] != os.getpid():
-                if found is not None:
-                    # Inherited through fork: its threads live in the parent alone, so closing it could wait for ever.
-                    _abandoned.append(found[1])
-                found = _database = (os.getpid(), _connect())
-    cursor = found[1].cursor()
-    cursor.execute("SET enable_progress_bar = false")  # of the session; it would print from worker threads
-    return cursor
-
-
-def _connect() -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "python_enable_replacements": "false",
-            "preserve_insertion_order": "false",
-            # DuckDB's own choice is a folder in whatever folder the process stands in.
-            "temp_directory": str(Path(tempfile.gettempdir()) / f"lakefmt-duckdb-{os.getpid()}"),
-            "threads": str(available_cores()),
-        }
-    )
-    connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    connection.execute("SET GLOBAL parquet_metadata_cache = true")
-    return connection
-
-
-def _forget_lock() -> None:
-    # A thread of the parent may have held it at the fork; nobody in the child would ever release it.
-    global _lock
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget_lock)
 
 
 def _first_line(error: Exception) -> str:

@@ -11,9 +11,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lakefmt.databases import available_cores
 from lakefmt.engine.data_file import OpenDataFile, put_data_file
 from lakefmt.engine.encoding import choose_encoding, find_useless_zstd
-from lakefmt.engine.executor import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable

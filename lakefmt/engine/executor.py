@@ -7,16 +7,17 @@ in native code; local processes and clusters are executors too, and get the same
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from lakefmt.databases import available_cores
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-__all__ = ["Executor", "ThreadExecutor", "available_cores"]
+__all__ = ["Executor", "ThreadExecutor"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,13 +79,6 @@ class ThreadExecutor:
             yield from results(submitted, 2 * self._parallelism)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use, which a container or an affinity mask may limit."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 def _in_order(futures: Iterator[Future[R]], window: int) -> Iterator[R]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from lakefmt.databases import available_cores
 from lakefmt.engine.duckdb_reader import can_read_with_duckdb, read_with_duckdb
-from lakefmt.engine.executor import ThreadExecutor, available_cores
+from lakefmt.engine.executor import ThreadExecutor
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.parquet_reader import Unit, count_unit, read_unit, row_group_runs
 from lakefmt.engine.partition import partition_identity

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import pyarrow as pa
 
-from lakefmt.expressions.connection import evaluate
+from lakefmt.expressions.evaluation import evaluate
 from lakefmt.expressions.syntax import child_nodes, literal_of, type_name_of_cast
 
 if TYPE_CHECKING:

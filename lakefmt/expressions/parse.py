@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
-from lakefmt.expressions.connection import cursor
 from lakefmt.expressions.duckdb_errors import invalid_predicate, shown
 from lakefmt.expressions.operators import Expression
 from lakefmt.expressions.predicate import ALL_ROWS, Predicate
@@ -93,7 +93,7 @@ def _parse(text: str, schema: Schema, parameters: Parameters, now: datetime, tab
     check_functions(found.functions, text=text, table=table)
     rows = _empty_rows(schema, found)
     # In a WHERE clause, where DuckDB's binder refuses aggregates.
-    cursor().execute(f"SELECT 1 FROM {rows} WHERE ({fixed}\n)", parameters)
+    isolated.cursor().execute(f"SELECT 1 FROM {rows} WHERE ({fixed}\n)", parameters)
     _check_boolean(fixed, syntax, rows, parameters, table)
     tree = Translation(syntax, schema, parameters).translate(syntax.root)
     return Predicate(fixed, parameters, tuple(found.columns), tree)
@@ -182,7 +182,7 @@ def _check_boolean(text: str, syntax: Syntax, rows: str, parameters: Parameters,
         return
     if literal_of(root) == (True, None):
         return  # a condition that is never true; DuckDB calls its type INTEGER
-    description = cursor().execute(f"SELECT ({text}\n) FROM {rows}", parameters).description
+    description = isolated.cursor().execute(f"SELECT ({text}\n) FROM {rows}", parameters).description
     type_ = str(description[0][1]) if description else ""
     if type_ != "BOOLEAN":
         raise InvalidInputError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.expressions.arrow_filter import arrow_filter
-from lakefmt.expressions.connection import evaluate
 from lakefmt.expressions.duckdb_errors import invalid_predicate
+from lakefmt.expressions.evaluation import evaluate
 from lakefmt.expressions.outcomes import possible_outcomes
 from lakefmt.expressions.tree import Constant, Node, find_columns, is_understood
 

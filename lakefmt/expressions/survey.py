@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
+from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
-from lakefmt.expressions.connection import cursor
 from lakefmt.expressions.duckdb_errors import shown
 from lakefmt.expressions.syntax import SyntaxNode, child_nodes, lambda_parameters
 from lakefmt.expressions.tree import Column
@@ -214,7 +214,7 @@ def _inconstant_functions() -> frozenset[str]:
     """
     global _inconstant
     if _inconstant is None:
-        rows = cursor().execute(
+        rows = isolated.cursor().execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
         )
         _inconstant = frozenset(str(name).lower() for (name,) in rows.fetchall())

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
-from lakefmt.expressions.connection import cursor
 from lakefmt.expressions.duckdb_errors import shown
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def type_name_of_cast(node: SyntaxNode) -> str:
 
 
 def _ask(sql: str, text: str) -> str:
-    row = cursor().execute(sql, [text]).fetchone()
+    row = isolated.cursor().execute(sql, [text]).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM has one row; for the type checker
     return str(row[0])
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import orjson
 import pyarrow as pa
 
+from lakefmt.databases import isolated
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -80,7 +82,7 @@ def _extract_by_duckdb(
     import duckdb
 
     table = pa.Table.from_arrays([documents], names=["document"])
-    connection = duckdb.connect(config={"enable_external_access": "false"})
+    connection = isolated.cursor()
     try:
         connection.register("documents", table)
         for document in ("document", "CASE WHEN json_valid(document) THEN document END"):

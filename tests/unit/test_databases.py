@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pytest
 
+from lakefmt.databases import isolated
 from lakefmt.expressions import parse_predicate
-from lakefmt.expressions.connection import cursor, evaluate
+from lakefmt.expressions.evaluation import evaluate
 from lakefmt.schema import Schema
 
 SCHEMA = Schema.from_arrow({"n": "long", "ts": "timestamp"})
@@ -49,7 +50,7 @@ def test_it_reaches_no_file_and_no_python_variable(tmp_path: os.PathLike[str]) -
     with pytest.raises(duckdb.Error):
         evaluate("FROM variable")
     with pytest.raises(duckdb.Error):
-        cursor().execute("INSTALL httpfs")
+        isolated.cursor().execute("INSTALL httpfs")
 
 
 def test_its_time_zone_is_utc() -> None:
