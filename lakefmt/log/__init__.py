@@ -11,7 +11,7 @@ from lakefmt.log.actions import (
     RemoveFile,
     TransactionId,
 )
-from lakefmt.log.codec import Commit, decode_commit, encode_commit
+from lakefmt.log.commit_file import Commit, decode_commit, encode_commit
 from lakefmt.log.history import History, HistoryEntry, load_history
 from lakefmt.log.segment import LogSegment, list_commits_after, load_segment
 from lakefmt.log.timestamps import load_commit_times, resolve_timestamp

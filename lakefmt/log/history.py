@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from lakefmt.log.actions import CommitInfo
-from lakefmt.log.codec import decode_commit
+from lakefmt.log.commit_file import decode_commit
 from lakefmt.log.paths import LogFileKind
 from lakefmt.log.segment import list_log
 from lakefmt.log.timestamps import format_timestamp, monotonic_times

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from lakefmt.errors import InvalidInputError, VersionNotFoundError
-from lakefmt.log.codec import decode_commit
+from lakefmt.log.commit_file import decode_commit
 from lakefmt.log.paths import LogFile, LogFileKind
 from lakefmt.log.segment import list_log
 

@@ -1,4 +1,6 @@
 import json
+import logging
+import tracemalloc
 
 import pytest
 
@@ -68,12 +70,104 @@ def test_unknown_actions_and_fields_are_ignored():
     assert [add.path for add in commit.adds] == ["a"]
 
 
-def test_pretty_printed_json_is_read():
-    action = {
-        "add": {"path": "a", "partitionValues": {}, "size": 1, "modificationTime": 2, "dataChange": True}
-    }
-    data = (json.dumps(action, indent=2) + "\n" + json.dumps(action, indent=2)).encode()
-    assert len(decode_commit(data, **PLACE).adds) == 2
+def line(path):
+    return json.dumps(
+        {"add": {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 2, "dataChange": True}}
+    )
+
+
+def pretty(path):
+    return json.dumps(json.loads(line(path)), indent=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pretty("a") + "\n" + pretty("b"),
+        line("a") + "\n" + pretty("b"),
+        pretty("a") + line("b"),
+        line("a") + line("b"),
+        line("a") + " " + line("b") + "\n",
+        "\n\n" + line("a") + "\r\n  \r\n" + line("b") + "\r\n",
+        line("a") + "\r" + line("b"),
+        "\ufeff" + line("a") + "\n" + line("b"),
+        "\ufeff" + pretty("a") + "\n" + line("b"),
+        json.dumps({"commitInfo": None, "add": json.loads(line("a"))["add"], "remove": None})
+        + "\n"
+        + line("b"),
+        '{"commitInfo":{"x":NaN}}\n' + line("a") + "\n" + line("b"),
+    ],
+)
+def test_actions_are_read_however_they_are_laid_out(text):
+    assert [add.path for add in decode_commit(text.encode(), **PLACE).adds] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "rest", [b"garbage", b"\0\0\0\0", b"}", b'ize":1}}', b"\xff\xfe", b"\n---\n", b"[1, 2]", b"7"]
+)
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+def test_what_follows_the_last_action_and_is_part_of_none_is_passed_over_with_a_warning(rest, end, caplog):
+    data = (line("a") + "\n" + line("b")).encode() + end + rest
+    with caplog.at_level(logging.WARNING, "lakefmt.log"):
+        assert [add.path for add in decode_commit(data, **PLACE).adds] == ["a", "b"]
+    assert f"{len(rest.lstrip())} bytes after the last action" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        line("a")[:-1],
+        line("a") + "\n" + line("b")[:-1],
+        line("a") + "\n{",
+        line("a") + "\ngarbage\n" + line("b"),
+        line("a") + "\n\0\0\0" + line("b"),
+        pretty("a") + "\n" + pretty("b")[:40],
+        line("a") + '\nrest":1}}\n' + line("b"),
+    ],
+)
+def test_an_action_that_is_cut_off_or_follows_garbage_is_no_commit(data):
+    with pytest.raises(CorruptTableError, match="not JSON, or cut off"):
+        decode_commit(data.encode(), **PLACE)
+
+
+def test_numbers_and_flags_that_mean_one_thing_are_read_as_it():
+    data = (
+        b'{"add":{"path":"a","partitionValues":{"p":7,"q":true,"r":null},"size":"12","modificationTime":3.0,'
+        b'"dataChange":"false","stats":{"numRecords":4}}}'
+    )
+    add = decode_commit(data, **PLACE).adds[0]
+    assert add == AddFile(
+        "a", {"p": "7", "q": "true", "r": None}, 12, 3, data_change=False, stats='{"numRecords":4}'
+    )
+
+
+def test_the_same_protocol_twice_says_nothing_new():
+    data = b'{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}\n' * 2
+    assert decode_commit(data, **PLACE).protocol == Protocol(1, 2)
+
+
+@pytest.mark.parametrize("info", ["text", [1], 7, True, {}, {"operationParameters": "x", "tags": {"a": [1]}}])
+def test_provenance_may_be_any_json(info):
+    assert decode_commit(json.dumps({"commitInfo": info}).encode(), **PLACE).info is not None
+
+
+def test_one_file_under_two_vectors_in_one_commit_is_corrupt():
+    vectors = [DeletionVectorDescriptor("u", name, 1, 1, 1) for name in ("x", "y")]
+    adds = tuple(AddFile("a", {}, 1, 2, deletion_vector=vector) for vector in vectors)
+    with pytest.raises(CorruptTableError, match="a is added with two deletion vectors"):
+        decode_commit(encode_commit(Commit(adds=adds)), **PLACE)
+
+
+def test_a_commit_of_many_actions_is_decoded_in_memory_that_follows_its_size():
+    data = b"\n".join(line(f"part-{i:05}-{'x' * 300}").encode() for i in range(20_000))
+    tracemalloc.start()
+    try:
+        commit = decode_commit(data, **PLACE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(commit.adds) == 20_000
+    assert peak < 3 * len(data)
 
 
 @pytest.mark.parametrize(
@@ -87,12 +181,17 @@ def test_pretty_printed_json_is_read():
         b"\xff\xfe\x00",
         b'{"add":{"partitionValues":{},"size":1}}',
         b'{"add":{"path":1,"partitionValues":{},"size":1}}',
-        b'{"add":{"path":"a","partitionValues":{"x":1},"size":1}}',
-        b'{"add":{"path":"a","partitionValues":{},"size":"1"}}',
+        b'{"add":{"path":"a","partitionValues":{"x":1.5},"size":1}}',
+        b'{"add":{"path":"a","partitionValues":{},"size":"one"}}',
+        b'{"add":{"path":"a","partitionValues":{},"size":1.5}}',
+        b'{"add":{"path":"a","partitionValues":{},"size":18446744073709551616}}',
+        b'{"add":{"path":"a","partitionValues":{},"size":1,"dataChange":"maybe"}}',
+        b'{"metaData":{"id":"x","partitionColumns":"day"}}',
+        b'{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":"abc"}}',
         b'{"add":"a"}',
         b'{"protocol":{"minReaderVersion":true,"minWriterVersion":2}}',
         b'{"metaData":{"id":7}}',
-        b'{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}\n{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}',
+        b'{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}\n{"protocol":{"minReaderVersion":1,"minWriterVersion":3}}',
     ],
 )
 def test_garbage_is_a_typed_error_that_names_the_file(data):
@@ -120,7 +219,7 @@ def test_free_form_commit_info_never_fails():
         {"remove": {"path": "a", "deletionTimestamp": "soon"}},
         {"remove": {"path": "a", "size": -1}},
         {"cdc": {"path": "a", "partitionValues": {}}},
-        {"add": {"path": "a", "partitionValues": {}, "size": 1, "baseRowId": "7"}},
+        {"add": {"path": "a", "partitionValues": {}, "size": 1, "baseRowId": "seven"}},
         {"txn": {"appId": "a", "version": 2**63}},
         {"txn": {"appId": "a", "version": 1, "lastUpdated": "now"}},
     ],
