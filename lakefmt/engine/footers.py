@@ -42,12 +42,14 @@ class Footer:
     """What a file's footer says.
 
     Attributes:
+        key: the file's.
         metadata: pyarrow's ``FileMetaData``.
         size_bytes: memory it takes, about.
         bounds: what ``row_groups`` has made of its statistics, by leaf column.
     """
 
-    def __init__(self, metadata: Any) -> None:
+    def __init__(self, key: str, metadata: Any) -> None:
+        self.key = key
         self.metadata = metadata
         self.size_bytes: int = metadata.serialized_size * _PARSED_SHARE
         self.bounds: dict[int, Any] = {}
@@ -93,7 +95,7 @@ def load_footer(store: Store, key: str, size_bytes: int) -> Footer:
             _cache.move_to_end(place)
             return footer
     with open_parquet(store, key, size_bytes) as file:
-        footer = Footer(file.metadata)
+        footer = Footer(key, file.metadata)
     with _lock:
         if place not in _cache and footer.size_bytes <= CACHE_BYTES:
             _cache[place] = footer

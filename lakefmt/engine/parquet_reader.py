@@ -235,7 +235,7 @@ class _OpenFile:
         for field in fields:
             column = columns.get(field.name)
             if column is not None:
-                physical = spec.physical_field(field.name)
+                physical = spec.physical_field(field.name).with_name(field.name)
                 column = adapt(column, physical, key=self._task.key, by_id=spec.match_by_id)
                 # Mapped tables name the members of nested columns otherwise in files.
                 arrays.append(column if column.type.equals(field.type) else _viewed(column, field.type))

@@ -1,7 +1,7 @@
 """From the columns of a file to the columns of a table.
 
 A file keeps the names and types that the table had when it was written, or those of its foreign writer. Columns are
-found by name (by field id in tables that are mapped so), missing ones are null, and types are widened where every
+found by physical name (by field id in tables that are mapped so), missing ones are null, and types are widened where every
 value stays what it is; anything else contradicts the log and is refused.
 """
 
@@ -17,7 +17,7 @@ from lakefmt.errors import CorruptTableError
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
 
-__all__ = ["FileColumn", "adapt", "find_column", "repeat_value"]
+__all__ = ["FileColumn", "adapt", "find_column", "find_field", "repeat_value"]
 
 _FIELD_ID = b"PARQUET:field_id"
 # A dictionary-encoded value takes two or three bytes, a plain string at least its length's four.
@@ -49,10 +49,13 @@ def find_column(footer: Footer, field: pa.Field[Any], *, by_id: bool) -> FileCol
     Args:
         footer: the file's.
         field: physical name, type, and ``PARQUET:field_id`` of the column.
-        by_id: look for the field id (column mapping mode "id"), for the name only in files without ids.
+        by_id: look for the field id (column mapping mode "id") rather than the name.
+
+    Raises:
+        CorruptTableError: the file has two such columns, or is to be read by field ids and has none.
     """
     schema = footer.schema
-    position = _find_field(schema, field, by_id=by_id)
+    position = find_field(schema, field, key=footer.key, by_id=by_id)
     if position is None:
         return None
     found = schema.field(position)
@@ -96,6 +99,36 @@ def adapt(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:
         raise _wrong_type(values.type, field, key) from error
 
 
+def find_field(fields: Any, wanted: pa.Field[Any], *, key: str, by_id: bool) -> int | None:
+    """Return the position of a column, or of a struct's member, among what a file has; None if it is not there.
+
+    Protocol section "Reader Requirements for Column Mapping". Errors as ``find_column``.
+    """
+    if by_id:
+        number, ids = _field_id(wanted), [_field_id(field) for field in fields]
+        if ids and not any(ids):
+            raise CorruptTableError(
+                "the table's columns are found by field id, and a data file has none",
+                path=key,
+                hint="It was not written for this table: restore a version without it, or rewrite the file",
+            )
+        alike = [position for position, found in enumerate(ids) if found == number]
+    else:
+        names = [field.name for field in fields]
+        alike = [position for position, name in enumerate(names) if name == wanted.name]
+        if not alike:
+            folded = wanted.name.lower()
+            alike = [position for position, name in enumerate(names) if name.lower() == folded]
+            return alike[0] if len(alike) == 1 else None
+    if len(alike) > 1:
+        raise CorruptTableError(
+            f"a data file has column {wanted.name!r} twice",
+            path=key,
+            hint="Restore a version of the table without the file, or rewrite the file",
+        )
+    return alike[0] if alike else None
+
+
 def repeat_value(value: pa.Scalar[Any], num_rows: int) -> pa.Array[Any]:
     """Return a column that holds one value, or null, in every row."""
     arrow: Any = pa  # the stubs of both functions have an overload for each type, none for any
@@ -103,19 +136,6 @@ def repeat_value(value: pa.Scalar[Any], num_rows: int) -> pa.Array[Any]:
         arrow.repeat(value, num_rows) if value.is_valid else arrow.nulls(num_rows, value.type)
     )
     return column
-
-
-def _find_field(fields: Any, wanted: pa.Field[Any], *, by_id: bool) -> int | None:
-    if by_id and (number := _field_id(wanted)) is not None:
-        ids = [_field_id(field) for field in fields]
-        if any(found is not None for found in ids):
-            return ids.index(number) if number in ids else None
-    names = [field.name for field in fields]
-    if wanted.name in names:
-        return names.index(wanted.name)
-    folded = wanted.name.lower()
-    alike = [position for position, name in enumerate(names) if name.lower() == folded]
-    return alike[0] if len(alike) == 1 else None
 
 
 def _field_id(field: pa.Field[Any]) -> bytes | None:
@@ -141,7 +161,7 @@ def _adapt_struct(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -
     arrays = []
     for i in range(members.num_fields):
         member = members.field(i)
-        position = _find_field(present, member, by_id=by_id)
+        position = find_field(present, member, key=key, by_id=by_id)
         if position is None:
             arrays.append(pa.nulls(len(values), member.type))
         else:

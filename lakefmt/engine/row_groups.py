@@ -7,12 +7,12 @@ numbers and bytes, and the maximum of floats only in files whose writer is known
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from lakefmt.engine.footers import count_leaves
-from lakefmt.engine.projection import find_column, repeat_value
+from lakefmt.engine.projection import find_column, find_field, repeat_value
 
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
@@ -60,8 +60,9 @@ def choose_row_groups(footer: Footer, task: ReadTask, spec: ReadSpec) -> RowGrou
         found = find_column(footer, field, by_id=spec.match_by_id)
         if found is None:
             return _all_null(footer, column.type)
-        # Below the top level names may differ by column mapping: what is read there is filtered anyway.
-        leaf = _find_leaf(footer.first_leaves[found.position], found.type, column.path[1:])
+        first_leaf = footer.first_leaves[found.position]
+        wanted = spec.schema.field(name), field
+        leaf = _find_leaf(footer.key, first_leaf, found.type, wanted, column.path[1:], by_id=spec.match_by_id)
         if leaf is None or not leaf[1].equals(column.type):
             return None
         return _leaf_bounds(footer, leaf[0], column.type, float_bounds_hold=task.float_bounds_hold)
@@ -145,19 +146,38 @@ def _is_signed_number(kind: pa.DataType) -> bool:
     return kinds.is_signed_integer(kind) or kinds.is_date32(kind) or kinds.is_timestamp(kind)
 
 
-def _find_leaf(leaf: int, kind: pa.DataType, path: tuple[str, ...]) -> tuple[int, pa.DataType] | None:
-    """Go down a path of struct members: the number of the leaf column it ends at and its type."""
-    nested: Any = kind
+def _find_leaf(
+    key: str,
+    leaf: int,
+    kind: Any,
+    wanted: tuple[pa.Field[Any], pa.Field[Any]],
+    path: tuple[str, ...],
+    *,
+    by_id: bool,
+) -> tuple[int, pa.DataType] | None:
+    """Go down a path of struct members: the number of the leaf column it ends at and its type.
+
+    Args:
+        key: the file's.
+        leaf: number of the first leaf column of what the file has there.
+        kind: its type in the file.
+        wanted: the field as the table names its members and as files do.
+        path: names of members, as the table has them.
+        by_id: members are found by field id.
+    """
     if not path:
         return (leaf, kind) if not pa.types.is_nested(kind) else None
-    if not pa.types.is_struct(kind):
+    logical, physical = (cast("Any", field.type) for field in wanted)
+    if not pa.types.is_struct(kind) or not pa.types.is_struct(logical):
         return None
-    for i in range(nested.num_fields):
-        member = nested.field(i)
-        if member.name == path[0]:
-            return _find_leaf(leaf, member.type, path[1:])
-        leaf += count_leaves(member.type)
-    return None
+    place = logical.get_field_index(path[0])
+    members = [kind.field(i) for i in range(kind.num_fields)]
+    position = find_field(members, physical.field(place), key=key, by_id=by_id)
+    if position is None:
+        return None
+    leaf += sum(count_leaves(member.type) for member in members[:position])
+    below = logical.field(place), physical.field(place)
+    return _find_leaf(key, leaf, members[position].type, below, path[1:], by_id=by_id)
 
 
 def _constant_bounds(footer: Footer, value: pa.Scalar[Any]) -> GroupBounds:

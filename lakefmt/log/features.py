@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lakefmt.errors import UnsupportedFeatureError
+from lakefmt.errors import CorruptTableError, UnsupportedFeatureError
 from lakefmt.log.actions import Protocol
+from lakefmt.schema import is_renamed, parse_schema
 
 if TYPE_CHECKING:
     from lakefmt.log.actions import Metadata
+    from lakefmt.schema import ColumnMapping
 
-__all__ = ["check_readable", "check_writable", "protocol_for"]
+__all__ = ["check_readable", "check_writable", "column_mapping_of", "protocol_for"]
 
 MAX_READER_VERSION: Final = 3
 MAX_WRITER_VERSION: Final = 7
@@ -30,12 +32,30 @@ _LEGACY_WRITER: Final = {
 
 # Reader features that change nothing about reading current rows, or that are honoured: deletion vectors are refused
 # file by file (a table may allow them and have none).
-_READABLE: Final = frozenset({"deletionVectors", "timestampNtz", "vacuumProtocolCheck"})
-# Writer features honoured by appends and overwrites.
-_WRITABLE: Final = _READABLE | {"appendOnly", "changeDataFeed", "domainMetadata"}
+_READABLE: Final = frozenset(
+    {
+        "columnMapping",
+        "deletionVectors",
+        "timestampNtz",
+        "timestampWithoutTimezone",  # what some writers call timestampNtz
+        "vacuumProtocolCheck",
+    }
+)
+# Features honoured by appends and overwrites.
+_WRITABLE: Final = frozenset(
+    {
+        "appendOnly",
+        "changeDataFeed",
+        "deletionVectors",
+        "domainMetadata",
+        "timestampNtz",
+        "vacuumProtocolCheck",
+    }
+)
 
-_READ_ACTIVE_BY_PROPERTY: Final = {"columnMapping": ("delta.columnMapping.mode", "none")}
-_WRITE_ACTIVE_BY_PROPERTY: Final = _READ_ACTIVE_BY_PROPERTY | {
+_MAPPING_PROPERTY: Final = "delta.columnMapping.mode"
+_WRITE_ACTIVE_BY_PROPERTY: Final = {
+    "columnMapping": (_MAPPING_PROPERTY, "none"),
     "rowTracking": ("delta.enableRowTracking", "false"),
     "inCommitTimestamp": ("delta.enableInCommitTimestamps", "false"),
     "icebergCompatV1": ("delta.enableIcebergCompatV1", "false"),
@@ -64,9 +84,7 @@ def check_readable(protocol: Protocol, metadata: Metadata, *, table: str, versio
             hint="Update lakefmt",
         )
     asked = _features(protocol.min_reader_version, protocol.reader_features, _LEGACY_READER, 3)
-    # Spark maps columns by the property alone, and has left the feature out of the readers' list.
-    asked |= _READ_ACTIVE_BY_PROPERTY.keys()
-    missing = sorted(f for f in asked - _READABLE if _reading_needs(f, metadata))
+    missing = sorted(asked - _READABLE)
     if missing:
         raise _refusal("read", missing, table, version)
     if metadata.format_provider.lower() != "parquet":
@@ -75,6 +93,44 @@ def check_readable(protocol: Protocol, metadata: Metadata, *, table: str, versio
             table=table,
             version=version,
         )
+
+
+def column_mapping_of(protocol: Protocol, metadata: Metadata, *, table: str, version: int) -> ColumnMapping:
+    """Return how the table's columns are mapped: by its property, where its protocol allows mapping.
+
+    Protocol section "Column Mapping". Writers have listed the feature for writers alone; Spark maps such a table.
+    Where the protocol does not know mapping at all, the property means nothing by the protocol, and mapping to Spark:
+    that is refused, unless all columns are called the same either way.
+
+    Raises:
+        CorruptTableError: there is no such mode, or property and protocol contradict each other.
+    """
+    text = metadata.configuration.get(_MAPPING_PROPERTY, "none").lower()
+    match text:
+        case "none":
+            return "none"
+        case "name" | "id":
+            mode: ColumnMapping = text
+        case _:
+            raise CorruptTableError(
+                f"The table property {_MAPPING_PROPERTY} is {text!r}; it can be none, name or id",
+                table=table,
+                version=version,
+                hint="Set it right with the engine that wrote it",
+            )
+    reading = _features(protocol.min_reader_version, protocol.reader_features, _LEGACY_READER, 3)
+    writing = _features(protocol.min_writer_version, protocol.writer_features, _LEGACY_WRITER, 7)
+    if "columnMapping" in reading | writing:
+        return mode
+    if is_renamed(parse_schema(metadata.schema_string)):
+        raise CorruptTableError(
+            f"The table property {_MAPPING_PROPERTY} is {text!r}, but the protocol action does not have columnMapping, "
+            "so that it is not certain what files call the columns",
+            table=table,
+            version=version,
+            hint="Add the feature columnMapping with the engine that wrote the table, or unset the property",
+        )
+    return "none"
 
 
 def check_writable(protocol: Protocol, metadata: Metadata, *, table: str, version: int) -> None:
@@ -129,11 +185,6 @@ def _features(
     if version >= lists_from:
         return listed or frozenset()
     return frozenset().union(*(names for needs, names in legacy.items() if version >= needs))
-
-
-def _reading_needs(feature: str, metadata: Metadata) -> bool:
-    name, inactive = _READ_ACTIVE_BY_PROPERTY.get(feature, ("", ""))
-    return not name or metadata.configuration.get(name, inactive).lower() != inactive
 
 
 def _writing_needs(feature: str, metadata: Metadata) -> bool:

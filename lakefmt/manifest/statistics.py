@@ -92,10 +92,10 @@ def statistics_columns(
     schema: Schema,
     partition_columns: Collection[str],
     properties: Mapping[str, str],
-    *,
-    physical_names: bool = False,
 ) -> tuple[FieldPath, ...]:
-    """Return the leaf columns that statistics are written for, in schema order, never partition columns.
+    """Return the leaf columns that statistics are written for, as files name them, in schema order.
+
+    Never partition columns.
 
     Those that ``delta.dataSkippingStatsColumns`` names (a struct stands for all its leaves), else the first
     ``delta.dataSkippingNumIndexedCols`` (32; -1: all). Array, map and variant columns count as one leaf each.
@@ -104,7 +104,6 @@ def statistics_columns(
         schema: the table's.
         partition_columns: names in it.
         properties: the table's, as in its metadata.
-        physical_names: give the paths by the names of the schema's column mapping.
 
     Raises:
         CorruptTableError: a property is no number, or no list of names.
@@ -117,9 +116,7 @@ def statistics_columns(
     else:
         count = _parse_count(properties.get(_INDEXED_COLUMNS_PROPERTY))
         chosen = leaves if count < 0 else leaves[:count]
-    if physical_names:
-        return tuple([tuple([each.physical_name for each in fields]) for _, fields in chosen])
-    return tuple([path for path, _ in chosen])
+    return tuple([tuple([schema.physical_name(each) for each in fields]) for _, fields in chosen])
 
 
 def _put(document: dict[str, Any], path: FieldPath, value: Any) -> None:

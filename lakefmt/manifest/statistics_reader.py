@@ -72,10 +72,9 @@ class StatisticsReader:
 
     Args:
         stats: the text of ``add.stats`` of each file.
-        schema: of the table.
+        schema: of the table; statistics go by its physical names.
         columns: paths that will be asked for, to be parsed in one go.
         nan_free: for each file whether its float maxima count NaN (``nan_free_files``); None: no file says so.
-        physical_names: the statistics go by the names of the schema's column mapping.
     """
 
     def __init__(
@@ -85,13 +84,11 @@ class StatisticsReader:
         columns: Sequence[FieldPath] = (),
         *,
         nan_free: Any = None,
-        physical_names: bool = False,
     ) -> None:
         self._stats: Any = pa.chunked_array([stats]) if isinstance(stats, pa.Array) else stats
         self._schema = schema
         self._columns = tuple(dict.fromkeys(columns))
         self._nan_free = nan_free
-        self._physical_names = physical_names
         self._num_records: Any = None
         self._tight: Any = None
         self._bounds: dict[FieldPath, Bounds] = {}
@@ -119,8 +116,7 @@ class StatisticsReader:
         """Parse the texts once, for the numbers of rows and these columns."""
         places = [_locate(self._schema, path) for path in paths]
         wanted: list[tuple[Sequence[str], Kind]] = [(("numRecords",), "number"), (("tightBounds",), "flag")]
-        for logical, (type_, physical) in zip(paths, places, strict=True):
-            path = physical if self._physical_names else logical
+        for type_, path in places:
             kind = _kind_of(type_) or "number"
             wanted += [
                 (("nullCount", *path), "number"),
@@ -183,7 +179,7 @@ def _locate(schema: Schema, path: FieldPath) -> tuple[DataType, FieldPath]:
         field = next((each for each in fields if each.name == name), None)
         if field is None:
             raise KeyError(path)
-        physical.append(field.physical_name)
+        physical.append(schema.physical_name(field))
         type_ = field.type
         fields = type_.fields if isinstance(type_, StructType) else ()
     if type_ is None:

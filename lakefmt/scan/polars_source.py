@@ -119,7 +119,6 @@ def _bounds(plan: ScanPlan, columns: list[str]) -> pl.DataFrame:
         schema,
         [(name,) for name in columns if name not in partitions],
         nan_free=nan_free_files(files["tags"]),
-        physical_names=any(each.physical_name != each.name for each in schema.fields),
     )
     known: dict[str, Any] = {"len": statistics.num_records()}
     for name in columns:

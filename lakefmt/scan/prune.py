@@ -132,7 +132,6 @@ def _all_bounds(
         schema,
         paths,
         nan_free=nan_free_files(files.table["tags"]),
-        physical_names=any(each.physical_name != each.name for each in schema.fields),
     )
 
     def bounds_of(column: Column) -> Bounds | None:

@@ -10,7 +10,7 @@ from lakefmt.errors import LakefmtError, UnsupportedFeatureError
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.scan.locate import locate_all
-from lakefmt.schema import physical_arrow_schema
+from lakefmt.schema import file_arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -68,10 +68,11 @@ def read_spec(plan: ScanPlan) -> ReadSpec:
     snapshot = plan.snapshot
     return ReadSpec(
         schema=snapshot.schema.to_arrow(),
-        physical=physical_arrow_schema(snapshot.schema, snapshot.field_ids, void_columns=True),
+        physical=file_arrow_schema(snapshot.schema),
         columns=tuple(plan.schema.names),
         predicate=plan.predicate,
         partition_columns=snapshot.partition_columns,
+        match_by_id=snapshot.schema.column_mapping == "id",
     )
 
 

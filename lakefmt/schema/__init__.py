@@ -1,5 +1,6 @@
 """Columns and their types: Delta's JSON, Arrow, field ids, and fitting rows to a schema exactly."""
 
+from lakefmt.schema.column_mapping import ColumnMapping, file_arrow_schema, is_renamed
 from lakefmt.schema.conform import conform_batches
 from lakefmt.schema.field_ids import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, physical_arrow_schema
 from lakefmt.schema.serialization import format_schema, parse_schema
@@ -25,6 +26,7 @@ __all__ = [
     "FIELD_IDS_PROPERTY",
     "ArrayType",
     "BatchSource",
+    "ColumnMapping",
     "ColumnStatistics",
     "DataType",
     "DecimalType",
@@ -41,8 +43,10 @@ __all__ = [
     "closest_names",
     "conform_batches",
     "features_of",
+    "file_arrow_schema",
     "format_path",
     "format_schema",
+    "is_renamed",
     "leaf_fields",
     "open_source",
     "parse_schema",

@@ -21,6 +21,7 @@ import pyarrow as pa
 from lakefmt.errors import CorruptTableError, InvalidInputError
 from lakefmt.schema.arrow import arrow_type_of, map_type
 from lakefmt.schema.types import (
+    COLUMN_ID_KEY,
     ArrayType,
     DataType,
     Field,
@@ -41,7 +42,6 @@ __all__ = ["FIELD_IDS_PROPERTY", "FieldIds", "assign_field_ids", "physical_arrow
 FIELD_IDS_PROPERTY = "lakefmt.fieldIds"
 FIELD_ID_LIMIT = 2147483447
 
-_MAPPED_ID = "delta.columnMapping.id"
 _MAPPED_NESTED_IDS = "delta.columnMapping.nested.ids"
 
 
@@ -111,7 +111,7 @@ def assign_field_ids(schema: Schema, previous: FieldIds | None = None) -> FieldI
     high_mark = max(before.high_mark, max(before.ids.values(), default=0), max(mapped.values(), default=0))
     taken = set(mapped.values())
     if len(taken) != len(mapped):
-        raise CorruptTableError(f"two columns of the table's schema have one {_MAPPED_ID}")
+        raise CorruptTableError(f"two columns of the table's schema have one {COLUMN_ID_KEY}")
     ids: dict[FieldPath, int] = {}
     for path, number in paths:
         kept = number if number is not None else before.ids.get(path)
@@ -124,20 +124,18 @@ def assign_field_ids(schema: Schema, previous: FieldIds | None = None) -> FieldI
     return FieldIds(ids, high_mark)
 
 
-def physical_arrow_schema(
-    schema: Schema, field_ids: FieldIds, *, physical_names: bool = False, void_columns: bool = False
-) -> pa.Schema:
-    """Return the Arrow schema of a data file: as ``schema.to_arrow()``, each field and member with its number.
+def physical_arrow_schema(schema: Schema, field_ids: FieldIds) -> pa.Schema:
+    """Return the Arrow schema of a new data file: as ``schema.to_arrow()``, each field and member with its number.
+
+    Columns of type ``void`` are left out, as they are of every file (protocol section "Void Type").
 
     Args:
         schema: the table's.
         field_ids: a number for every path in it.
-        physical_names: name columns as the schema's column mapping says (for tables where it is on).
-        void_columns: keep columns of type ``void``, which no file has (protocol section "Void Type"), so that the
-            columns stand as in the schema.
     """
-    fields = schema.fields if void_columns else _without_void(schema.fields)
-    return pa.schema([_numbered_field(each, (), field_ids, physical_names=physical_names) for each in fields])
+    mapped = schema.column_mapping != "none"
+    fields = _without_void(schema.fields)
+    return pa.schema([_numbered_field(each, (), field_ids, physical_names=mapped) for each in fields])
 
 
 def _numbered_field(each: Field, parents: FieldPath, ids: FieldIds, *, physical_names: bool) -> pa.Field[Any]:
@@ -182,7 +180,7 @@ def _member_paths(
     """Yield the path of every field and member, parents first, with the number that column mapping gives it."""
     for each in fields:
         path = (*parents, each.name)
-        number = each.metadata.get(_MAPPED_ID)
+        number = each.metadata.get(COLUMN_ID_KEY)
         yield path, number if isinstance(number, int) else None
         nested = each.metadata.get(_MAPPED_NESTED_IDS)
         mapped = nested if isinstance(nested, dict) else {}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
+from lakefmt.schema.column_mapping import check_column_mapping
 from lakefmt.schema.table_schema import Schema
 from lakefmt.schema.types import (
     PRIMITIVE_NAMES,
@@ -25,19 +26,22 @@ from lakefmt.schema.types import (
     format_path,
 )
 
+if TYPE_CHECKING:
+    from lakefmt.schema.column_mapping import ColumnMapping
+
 __all__ = ["format_schema", "parse_schema"]
 
 _DECIMAL = re.compile(r"decimal(?:\(\s*(\d+)\s*,\s*(-?\d+)\s*\))?")
 
 
-def parse_schema(text: str) -> Schema:
-    """Parse the ``schemaString`` of a table.
+def parse_schema(text: str, *, column_mapping: ColumnMapping = "none") -> Schema:
+    """Parse the ``schemaString`` of a table, whose columns are mapped so.
 
     Two columns whose names differ in nothing but case are let through, though the protocol forbids them: others
     write such tables, and each of the columns can be read by its exact name.
 
     Raises:
-        CorruptTableError: the text is no schema, or holds one name twice.
+        CorruptTableError: the text is no schema, holds one name twice, or lacks what column mapping asks for.
         UnsupportedFeatureError: a column is of a type that this release does not know; both are named.
     """
     # The standard library's parser: metadata may hold integers of any size, which orjson reads as floats.
@@ -47,7 +51,9 @@ def parse_schema(text: str) -> Schema:
         raise CorruptTableError(f"the table's schema is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("type") != "struct":
         raise CorruptTableError(f"the table's schema is not a struct but {_shorten(document)}")
-    return Schema(_parse_fields(document, ()))
+    schema = Schema(_parse_fields(document, ()), column_mapping=column_mapping)
+    check_column_mapping(schema)
+    return schema
 
 
 def format_schema(schema: Schema) -> str:

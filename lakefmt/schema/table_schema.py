@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from lakefmt.schema.column_mapping import ColumnMapping
+
 __all__ = ["Schema", "closest_names"]
 
 
@@ -24,13 +26,16 @@ class Schema:
 
     Attributes:
         fields: the columns, in order.
+        column_mapping: what files, statistics and partition values call them.
     """
 
     fields: tuple[Field, ...]
+    column_mapping: ColumnMapping
     _arrow: pa.Schema | None = field(default=None, init=False, repr=False, compare=False)
 
-    def __init__(self, fields: Iterable[Field] = ()) -> None:
+    def __init__(self, fields: Iterable[Field] = (), *, column_mapping: ColumnMapping = "none") -> None:
         object.__setattr__(self, "fields", tuple(fields))
+        object.__setattr__(self, "column_mapping", column_mapping)
         object.__setattr__(self, "_arrow", None)
 
     @classmethod
@@ -84,7 +89,11 @@ class Schema:
 
     def select(self, names: Iterable[str]) -> Schema:
         """Return the schema of these columns, in this order. Raises InvalidInputError as ``field`` does."""
-        return Schema(self.field(name) for name in names)
+        return Schema([self.field(name) for name in names], column_mapping=self.column_mapping)
+
+    def physical_name(self, field: Field) -> str:
+        """Return what files, statistics and partition values call a column, or a member of a struct, of this schema."""
+        return field.name if self.column_mapping == "none" else field.physical_name
 
     def leaves(self) -> Iterator[tuple[FieldPath, Field]]:
         """Yield the columns that hold values, structs entered, arrays and maps taken whole, in order."""

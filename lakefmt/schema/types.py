@@ -49,6 +49,7 @@ PRIMITIVE_NAMES = frozenset(
 )
 MAX_DECIMAL_PRECISION = 38
 PHYSICAL_NAME_KEY = "delta.columnMapping.physicalName"
+COLUMN_ID_KEY = "delta.columnMapping.id"
 
 _SQL_ALIASES = {"bigint": "long", "bool": "boolean", "int": "integer", "smallint": "short", "tinyint": "byte"}
 _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError, LakefmtError
-from lakefmt.log.features import check_readable
+from lakefmt.log.features import check_readable, column_mapping_of
 from lakefmt.manifest.checkpoint import read_checkpoint_files
 from lakefmt.manifest.file_list import FileList
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lakefmt.log import Commit, DomainMetadata, LogSegment, Metadata, Protocol, TransactionId
     from lakefmt.properties import TableProperties
-    from lakefmt.schema import Schema
+    from lakefmt.schema import ColumnMapping, Schema
     from lakefmt.snapshot.replay import TableState
     from lakefmt.store import Store
 
@@ -27,7 +27,7 @@ __all__ = ["Snapshot"]
 # Past this many unreconciled commits the list in hand is brought up to date, so that a handle that only appends
 # neither pays for a new list at every commit nor holds commits without end.
 _FOLD_AFTER_COMMITS = 256
-# Parsed once for all versions that share the metadata.
+# Parsed once for all versions that share metadata and protocol.
 _FROM_METADATA = ("schema", "properties", "field_ids", "column_mapping", "partition_keys")
 
 
@@ -97,16 +97,17 @@ class Snapshot:
         return self.metadata.partition_columns
 
     @cached_value
-    def column_mapping(self) -> str:
-        """How files name columns: ``none``, ``name`` or ``id`` ("Column Mapping")."""
-        return self.metadata.configuration.get("delta.columnMapping.mode", "none").lower()
+    def column_mapping(self) -> ColumnMapping:
+        """How files name columns ("Column Mapping")."""
+        return column_mapping_of(self.protocol, self.metadata, table=self.table_uri, version=self.version)
 
     @cached_value
     def partition_keys(self) -> tuple[str, ...]:
         """What the log calls the partition columns: their physical names where columns are mapped."""
         if self.column_mapping == "none":
             return self.partition_columns
-        return tuple([self.schema.field(name).physical_name for name in self.partition_columns])
+        schema = self.schema
+        return tuple([schema.physical_name(schema.field(name)) for name in self.partition_columns])
 
     @property
     def transactions(self) -> Mapping[str, TransactionId]:
@@ -122,7 +123,7 @@ class Snapshot:
     def schema(self) -> Schema:
         """The table's schema."""
         try:
-            return parse_schema(self.metadata.schema_string)
+            return parse_schema(self.metadata.schema_string, column_mapping=self.column_mapping)
         except CorruptTableError as error:
             raise CorruptTableError(
                 error.message, table=self.table_uri, version=self.version, hint=error.hint
@@ -169,7 +170,7 @@ class Snapshot:
             base=base,
             commits=pending + commits,
         )
-        if after.metadata is self.metadata:
+        if after.metadata is self.metadata and after.protocol == self.protocol:
             after.__dict__.update(
                 {name: self.__dict__[name] for name in _FROM_METADATA if name in self.__dict__}
             )

@@ -23,7 +23,6 @@ UNSUPPORTED_FEATURES = {
     "catalogManaged",
     "catalogOwned",
     "catalogOwned-preview",
-    "columnMapping",
     "geospatial",
     "typeWidening",
     "typeWidening-preview",
@@ -31,7 +30,6 @@ UNSUPPORTED_FEATURES = {
     "variantType",
     "variantType-preview",
 }
-WITHOUT_MAPPING = {"delta-rs/delta-live-table"}  # reader version 2 allows column mapping, it has none
 NO_VALUES = {
     "kernel-rs-golden/data-reader-partition-values/delta": "the published expectation is wrong for one timestamp",
 }
@@ -58,7 +56,7 @@ def is_beyond_this_release(entry):
         bool(set(entry["features"]) & UNSUPPORTED_FEATURES)
         or entry["deleted_rows"] > 0
         or "v2" in json.dumps(entry["log"]).lower()
-        or (protocol["minReaderVersion"] not in (1, 3) and entry["table"] not in WITHOUT_MAPPING)
+        or protocol["minReaderVersion"] > 3
     )
 
 

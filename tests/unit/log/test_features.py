@@ -1,8 +1,8 @@
 import pytest
 
-from lakefmt.errors import UnsupportedFeatureError
+from lakefmt.errors import CorruptTableError, UnsupportedFeatureError
 from lakefmt.log import Metadata, Protocol
-from lakefmt.log.features import check_readable, check_writable, protocol_for
+from lakefmt.log.features import check_readable, check_writable, column_mapping_of, protocol_for
 
 PLACE = {"table": "t", "version": 1}
 
@@ -34,10 +34,42 @@ def test_versions_from_the_future_are_refused():
         check_writable(Protocol(1, 8), metadata(), **PLACE)
 
 
-def test_column_mapping_that_is_off_is_readable():
-    check_readable(Protocol(2, 5), metadata(), **PLACE)
+@pytest.mark.parametrize(
+    ("protocol", "mode"),
+    [
+        (Protocol(2, 5), "name"),
+        (features("columnMapping"), "name"),
+        (Protocol(3, 7, frozenset(), frozenset({"columnMapping"})), "name"),  # Spark has written such tables
+        (Protocol(1, 2), "none"),
+        (features("deletionVectors"), "none"),
+    ],
+)
+def test_columns_are_mapped_where_property_and_protocol_say_so(protocol, mode):
+    schema = '{"type":"struct","fields":[]}'
+    check_readable(protocol, metadata(schema), **PLACE)
+    assert column_mapping_of(protocol, metadata(schema), **PLACE) == "none"
+    assert column_mapping_of(protocol, metadata(schema, delta__columnMapping__mode="NAME"), **PLACE) == mode
+
+
+def test_mapping_that_the_protocol_does_not_know_is_refused_where_it_would_matter():
+    schema = (
+        '{"type":"struct","fields":[{"name":"a","type":"long",'
+        '"metadata":{"delta.columnMapping.physicalName":"b"}}]}'
+    )
+    with pytest.raises(CorruptTableError, match="does not have columnMapping"):
+        column_mapping_of(Protocol(1, 2), metadata(schema, delta__columnMapping__mode="name"), **PLACE)
+    assert column_mapping_of(Protocol(1, 2), metadata(schema), **PLACE) == "none"  # left-over annotations
+
+
+def test_unknown_mapping_mode_is_corruption():
+    with pytest.raises(CorruptTableError, match="'position'"):
+        column_mapping_of(Protocol(2, 5), metadata(delta__columnMapping__mode="position"), **PLACE)
+
+
+def test_mapped_tables_are_not_written():
+    check_writable(Protocol(2, 5), metadata(), **PLACE)
     with pytest.raises(UnsupportedFeatureError, match="columnMapping"):
-        check_readable(Protocol(2, 5), metadata(delta__columnMapping__mode="name"), **PLACE)
+        check_writable(Protocol(2, 5), metadata(delta__columnMapping__mode="name"), **PLACE)
 
 
 @pytest.mark.parametrize(

@@ -157,13 +157,13 @@ def test_thirty_two_columns_by_default_and_none_that_files_do_not_have():
 
 def test_physical_names_when_columns_are_mapped():
     mapped = Field("a", PrimitiveType("long"), metadata={"delta.columnMapping.physicalName": "col-1"})
-    schema = Schema([mapped])
-    assert statistics_columns(schema, (), {}, physical_names=True) == (("col-1",),)
+    schema = Schema([mapped], column_mapping="name")
+    assert statistics_columns(schema, (), {}) == (("col-1",),)
     stats = pa.array(
         ['{"numRecords":1,"minValues":{"col-1":5},"maxValues":{"col-1":6},"nullCount":{"col-1":0}}']
     )
-    assert StatisticsReader(stats, schema, physical_names=True).bounds(("a",)).minimum.to_pylist() == [5]
-    assert StatisticsReader(stats, schema).bounds(("a",)).minimum.to_pylist() == [None]
+    assert StatisticsReader(stats, schema).bounds(("a",)).minimum.to_pylist() == [5]
+    assert StatisticsReader(stats, Schema([mapped])).bounds(("a",)).minimum.to_pylist() == [None]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,8 @@ def test_mapped_columns_are_looked_up_by_their_physical_names() -> None:
             Field("id", PrimitiveType("long"), True, {"delta.columnMapping.physicalName": "col-1"}),
             Field("month", PrimitiveType("integer"), True, {"delta.columnMapping.physicalName": "col-2"}),
             Field("city", PrimitiveType("string"), True, {"delta.columnMapping.physicalName": "id"}),
-        ]
+        ],
+        column_mapping="name",
     )
     bounds = {"minValues": {"col-1": 5, "id": "a"}, "maxValues": {"col-1": 7, "id": "b"}}
     add = AddFile("f", {"col-2": "3"}, 1, 0, stats=json.dumps({"numRecords": 1, **bounds}))

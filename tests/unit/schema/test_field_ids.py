@@ -78,7 +78,7 @@ def test_physical_names_are_used_when_mapping_is_on():
     mapped = Field("a", PrimitiveType("long"), metadata={"delta.columnMapping.physicalName": "col-1"})
     schema = Schema([mapped])
     ids = assign_field_ids(schema)
-    assert physical_arrow_schema(schema, ids, physical_names=True).names == ["col-1"]
+    assert physical_arrow_schema(Schema([mapped], column_mapping="name"), ids).names == ["col-1"]
     assert physical_arrow_schema(schema, ids).names == ["a"]
 
 
@@ -96,7 +96,6 @@ def test_void_columns_are_not_in_files():
     schema = Schema([Field("a", PrimitiveType("long")), Field("nothing", PrimitiveType("void"))])
     ids = assign_field_ids(schema)
     assert physical_arrow_schema(schema, ids).names == ["a"]
-    assert physical_arrow_schema(schema, ids, void_columns=True).names == ["a", "nothing"]
 
 
 @pytest.mark.parametrize(
