@@ -6,7 +6,6 @@ append. The peak is the kernel's: resident pages of the child, its imports and t
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from benchmarks.answers import answer_of_files, check_same, live_files
 from benchmarks.generated_data import TRIP_SCHEMA, trip_batches
+from benchmarks.memory import peak_mb
 from benchmarks.results import Counts
 
 if TYPE_CHECKING:
@@ -80,21 +80,10 @@ def _child(name: str, path: str, size_mb: int) -> None:
         from deltalake import DeltaTable, write_deltalake
 
         append = partial(write_deltalake, DeltaTable.create(path, TRIP_SCHEMA), mode="append")
-    before = _peak_mb()
+    before = peak_mb()
     started = time.perf_counter()
     append(reader)
-    print(_peak_mb(), before, time.perf_counter() - started)
-
-
-def _peak_mb() -> float:
-    """Return this process's highest resident size so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # getrusage would also count what the parent held when it forked.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e6
-    unit_bytes = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes / 1e6
+    print(peak_mb(), before, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

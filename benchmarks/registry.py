@@ -18,6 +18,9 @@ BENCHMARKS = (
     "append_one_row",
     "scan_large_table",
     "open_many_commits",
+    "plan_million_files",
+    "open_wide_table",
+    "open_without_checkpoint",
     "import_time",
     "append_memory",
     "s3_requests",
@@ -38,6 +41,11 @@ class Settings:
     folder: Path
     rounds: int
     quick: bool
+
+    @property
+    def fresh_rounds(self) -> int:
+        """Rounds of a comparison whose every call is a new process: those of a smoke run are few, imports take a second."""
+        return self.scaled(full=self.rounds, quick=1)
 
     def scaled(self, full: int, quick: int) -> int:
         """Return the size for this run."""

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmarks.machine import Machine  # noqa: TC001  (the report is read back by its annotations)
 from benchmarks.paired_statistics import Interval, median_interval, paired_differences, paired_ratios
-from benchmarks.rounds import Contender, Role, run_rounds
+from benchmarks.rounds import WARM_UP_ROUNDS, Contender, Role, run_rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Bar", "BenchmarkResult", "Comparison", "Counts", "Report", "TimedRow", "compare"]
+__all__ = [
+    "Bar",
+    "BenchmarkResult",
+    "Comparison",
+    "Counts",
+    "Report",
+    "TimedRow",
+    "Verdict",
+    "compare",
+    "compare_with_each",
+]
 
 Verdict = Literal["met", "met within noise", "missed", "no bar"]
 
@@ -159,10 +169,48 @@ def compare(
     bar: Bar,
     rounds: int,
     calls_per_round: int = 1,
+    warm_up_rounds: int = WARM_UP_ROUNDS,
 ) -> Comparison:
     """Run the contenders turn by turn and judge the subject (exactly one of them) against the fastest peer."""
+    timed = run_rounds(
+        contenders, rounds=rounds, calls_per_round=calls_per_round, warm_up_rounds=warm_up_rounds
+    )
+    return _comparison(title, contenders, bar, timed, calls_per_round)
+
+
+def compare_with_each(
+    title: str, contenders: Sequence[Contender], *, bars: Mapping[str, Bar], rounds: int, warm_up_rounds: int
+) -> tuple[Comparison, ...]:
+    """Run the contenders as ``compare`` does, once, and judge the subject against each peer by that peer's bar.
+
+    Returns:
+        One comparison for each of ``bars``, by the peer's name; all are of the same rounds.
+    """
+    timed = run_rounds(contenders, rounds=rounds, warm_up_rounds=warm_up_rounds)
+
+    def only(peer: str) -> list[Contender]:
+        return [
+            replace(contender, role="shown")
+            if contender.role == "peer" and contender.name != peer
+            else contender
+            for contender in contenders
+        ]
+
+    return tuple(
+        _comparison(f"{title}, against {peer}", only(peer), bar, timed, calls_per_round=1)
+        for peer, bar in bars.items()
+    )
+
+
+def _comparison(
+    title: str,
+    contenders: Sequence[Contender],
+    bar: Bar,
+    timed: tuple[Mapping[str, list[float]], str, list[float]],
+    calls_per_round: int,
+) -> Comparison:
+    seconds, again_name, again = timed
     subject = next(contender.name for contender in contenders if contender.role == "subject")
-    seconds, again_name, again = run_rounds(contenders, rounds=rounds, calls_per_round=calls_per_round)
     rows = [_timed_row(contender, seconds[contender.name], seconds[subject]) for contender in contenders]
     places = ("subject", "peer", "shown")
     rows.sort(key=lambda row: (places.index(row.role), statistics.median(row.seconds)))

@@ -14,11 +14,12 @@ from benchmarks.answers import check_same
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Contender", "Role", "Run", "run_rounds"]
+__all__ = ["WARM_UP_ROUNDS", "Contender", "Role", "Run", "run_rounds"]
 
 Role = Literal["subject", "peer", "shown"]
 
 WARM_UP_ROUNDS = 2
+"""The first checks answers, the second knows the fastest peer once all are warm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,13 @@ class Run:
         call: what is timed; its result is kept alive until the clock has stopped.
         answer: turns the last call's result (or the state that the calls left) into a value that must be equal
             for all contenders; not timed.
+        seconds: reads the time out of the result of a ``call`` that took it itself (in another process, say); None
+            where the clock around ``call`` counts.
     """
 
     call: Callable[[], Any]
     answer: Callable[[Any], object]
+    seconds: Callable[[Any], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,19 @@ class Contender:
 
 
 def run_rounds(
-    contenders: Sequence[Contender], *, rounds: int, calls_per_round: int = 1, seed: int = 0
+    contenders: Sequence[Contender],
+    *,
+    rounds: int,
+    calls_per_round: int = 1,
+    warm_up_rounds: int = WARM_UP_ROUNDS,
+    seed: int = 0,
 ) -> tuple[dict[str, list[float]], str, list[float]]:
     """Time every contender once (or ``calls_per_round`` times, added up) in each round.
 
     Contenders alternate call by call, in an order drawn anew each time, so that none always follows the same other.
-    Two rounds of warm-up come first: one checks that all give the same answer, the other finds the fastest peer,
-    which then runs against itself in every round (the A/A pair: what this machine's noise looks like as a ratio).
+    Rounds of warm-up come first: the first checks that all give the same answer, the last finds the fastest peer,
+    which then runs against itself in every round (the A/A pair: what this machine's noise looks like as a ratio). One
+    is enough for contenders that start anew in every call.
 
     Returns:
         Seconds per round for each contender; the name of the peer that ran twice; the seconds of its second self.
@@ -68,7 +78,7 @@ def run_rounds(
     """
     draw = random.Random(seed)
     warm_up: dict[str, float] = {}
-    for number in range(WARM_UP_ROUNDS):
+    for number in range(warm_up_rounds):
         warm_up = _one_round(contenders, calls_per_round, draw, check=number == 0)
     peers = [contender for contender in contenders if contender.role == "peer"]
     twin_of = min(peers, key=lambda peer: warm_up[peer.name])
@@ -93,12 +103,14 @@ def _one_round(
     for number in range(calls):
         draw.shuffle(order)
         for name in order:
-            call = runs[name].call
+            run = runs[name]
+            call = run.call
             started = time.perf_counter()
             result = call()
-            took[name] += time.perf_counter() - started
+            around = time.perf_counter() - started
+            took[name] += run.seconds(result) if run.seconds else around
             if check and number == calls - 1:
-                answers[name] = runs[name].answer(result)
+                answers[name] = run.answer(result)
             # Freed between the clocks: giving back a gigabyte is nobody's scan.
             del result
     if check:

@@ -2,16 +2,18 @@
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.chart import draw_chart
+from benchmarks.fresh_process import FreshJob, Measured, added_memory
 from benchmarks.machine import Machine
 from benchmarks.markdown import format_report, replace_between_markers
 from benchmarks.paired_statistics import Interval, median_interval, paired_differences, paired_ratios
-from benchmarks.results import Bar, BenchmarkResult, Comparison, Counts, Report, compare
+from benchmarks.results import Bar, BenchmarkResult, Comparison, Counts, Report, compare, compare_with_each
 from benchmarks.rounds import Contender, Run
 
 finite = st.floats(-1e9, 1e9)
@@ -165,6 +167,54 @@ class TestRounds:
         ]
         with pytest.raises(AssertionError, match="ours and theirs disagree: 1 against 2"):
             compare("job", contenders, bar=Bar(), rounds=1)
+
+    def test_a_call_that_took_its_own_time_is_believed(self):
+        ours = Contender("ours", lambda: Run(lambda: 7.0, lambda _: 1, seconds=lambda took: took), "subject")
+        table = compare("job", [ours, contender("theirs", [])], bar=Bar(), rounds=1)
+        assert table.subject.seconds == (7.0,)
+
+    def test_peers_with_a_bar_each_are_judged_on_the_same_rounds(self):
+        def takes(name, seconds, role="peer"):
+            return Contender(name, lambda: Run(lambda: seconds, lambda _: 1, seconds=lambda took: took), role)
+
+        near, far = compare_with_each(
+            "job",
+            [takes("ours", 1.0, "subject"), takes("near", 2.0), takes("far", 10.0)],
+            bars={"near": Bar(ratio=0.4), "far": Bar(ratio=0.4)},
+            rounds=9,
+            warm_up_rounds=1,
+        )
+        assert (near.title, near.fastest_peer.name, near.verdict) == ("job, against near", "near", "missed")
+        assert (far.title, far.fastest_peer.name, far.verdict) == ("job, against far", "far", "met")
+        assert near.subject == far.subject
+
+
+class TestFreshProcess:
+    @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system keeps its first peak")
+    def test_time_memory_and_answer_are_those_of_the_call_and_not_of_what_came_before(self):
+        job = FreshJob("ours", slow_to_set_up, ("80",))
+        run = job.contender().start()
+        found = run.call()
+        assert run.answer(found) == 80_000_000
+        assert run.seconds(found) == found.seconds > 0
+        assert 70 < found.added_mb == job.added_mb < 150
+
+    def test_memory_is_judged_by_megabytes_or_by_the_first_peer(self):
+        ours, theirs = (
+            FreshJob(name, slow_to_set_up, (), measured=[Measured(1.0, added_mb, 1)])
+            for name, added_mb in (("ours", 60.0), ("theirs", 100.0))
+        )
+        assert added_memory("memory", [ours, theirs], most_mb=59).verdict == "missed"
+        assert added_memory("memory", [ours, theirs], most_mb=60).verdict == "met"
+        assert added_memory("memory", [ours, theirs], most_ratio=0.5).verdict == "missed"
+        assert added_memory("memory", [ours, theirs], most_ratio=0.6).verdict == "met"
+        assert added_memory("memory", [ours, theirs]).verdict == "no bar"
+
+
+def slow_to_set_up(size_mb):
+    """A job: much memory before the call, ``size_mb`` of it in the call."""
+    assert len(b"x" * 300_000_000) == 300_000_000
+    return lambda: len(b"x" * (int(size_mb) * 1_000_000))
 
 
 @pytest.fixture
