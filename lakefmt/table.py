@@ -255,8 +255,9 @@ class Table:
     def files(self) -> pa.Table:
         """Return the live data files, one a row.
 
-        Columns: ``path`` (below the table, decoded), ``size_bytes``, ``num_rows`` (null where the log has no
-        count), ``modified``, ``partition_values`` (a struct, typed as the columns are).
+        Columns: ``path`` (decoded: below the table; with a ``/`` before it elsewhere in its bucket or on its disk, as
+        in shallow clones), ``size_bytes``, ``num_rows`` (null where the log has no count), ``modified``,
+        ``partition_values`` (a struct, typed as the columns are), ``log_path`` (the path as the log has it).
         """
         return self.scan().files()
 

@@ -40,7 +40,8 @@ def files(
 ) -> None:
     """List the data files of a table: rows, size, partition values.
 
-    With --json: table, version, num_files, files: path, size_bytes, num_rows, modified, partition_values.
+    With --json: table, version, num_files, files: path, size_bytes, num_rows, modified, partition_values,
+    log_path.
 
     Example: lakefmt files path/to/trips --version 3 --json
     """

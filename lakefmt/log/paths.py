@@ -38,7 +38,8 @@ _CHECKSUM = re.compile(r"(\d{20})\.crc\Z")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet\Z")
 _UUID_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.([0-9a-zA-Z-]{36})\.(?:parquet|json)\Z")
 _COMPACTED = re.compile(r"(\d{20})\.(\d{20})\.compacted\.json\Z")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+# A scheme of two letters or more, and a path: "C:" is no drive here, and "a:b" a name that should have been escaped.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 # What may stand unescaped in the path part of a URI beside letters and digits, less what the hive escaping of
 # partition folders or a reader's URI parser could take for syntax (``%``, ``?``, ``#``, ``:``, ``&``, ``+``).
@@ -119,10 +120,14 @@ def key_to_path(key: str) -> str:
 
 
 def path_to_key(path: str) -> str:
-    """Return the key of a relative ``path``: the decoded name. See ``is_absolute_path`` for the others."""
-    return unquote(path) if "%" in path else path
+    """Return the key of a relative ``path``: the decoded name. See ``is_absolute_path`` for the others.
+
+    Raises:
+        UnicodeDecodeError: its escapes are no UTF-8.
+    """
+    return unquote(path, errors="strict") if "%" in path else path
 
 
 def is_absolute_path(path: str) -> bool:
-    """Tell whether an action's path leaves the table's folder by naming a place of its own."""
+    """Tell whether an action's path names a place of its own, in the table's folder or elsewhere."""
     return path.startswith("/") or _SCHEME.match(path) is not None

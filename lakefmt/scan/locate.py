@@ -1,15 +1,19 @@
-"""Where the file of an action is: the key in the table's store ("Add File and Remove File", ``path``)."""
+"""Where the file of an action is: its key in the table's store ("Add File and Remove File", ``path``).
+
+A path is a URI reference. A relative one is below the table. An absolute one may be anywhere on the table's own store
+and container, which shallow clones need; its key then begins with ``/``, and the store reads such a key but refuses to
+write or delete it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
 from lakefmt.log.paths import is_absolute_path, path_to_key
-from lakefmt.store.location import check_key, parse_location
+from lakefmt.store.location import check_key
 
 if TYPE_CHECKING:
     from lakefmt.store import Store
@@ -18,17 +22,23 @@ __all__ = ["locate", "locate_all"]
 
 # An escape, the beginning of an absolute path, or what no key has (a NUL, an empty, "." or ".." part): all other paths
 # are keys as they stand.
-_NOT_PLAIN = r"%|\x00|^[A-Za-z][A-Za-z0-9+.-]+:|(?:^|/)\.{0,2}(?:/|$)"
+_NOT_PLAIN = r"%|\x00|^[A-Za-z][A-Za-z0-9+.-]+:/|(?:^|/)\.{0,2}(?:/|$)"
+# A folder, which is what is odd about most odd paths and is the same for many, and a plain name in it.
+_IN_FOLDER = r"(?s)^(?P<folder>.*/)(?P<name>[^/%\x00]*[^/%\x00.][^/%\x00]*)$"
 
 
 def locate_all(store: Store, paths: Any) -> Any:
-    """Return the key of each path of a column; only paths that are not their own key are looked at one by one."""
+    """Return the key of each path of a column; errors are those of ``locate``.
+
+    Plain paths are their own keys. Of the others each folder is looked at once, however many files are in it, and one
+    by one are only those whose name itself is escaped.
+    """
     import pyarrow.compute as pc
 
     odd: Any = pc.match_substring_regex(paths, _NOT_PLAIN)
     if not pc.any(odd, min_count=0).as_py():
         return paths
-    keys = pa.array([locate(store, path) for path in pc.filter(paths, odd).to_pylist()], pa.string())
+    keys = _locate_by_folder(store, pc.filter(paths, odd))
     return pc.replace_with_mask(paths, odd.combine_chunks(), keys)
 
 
@@ -36,33 +46,47 @@ def locate(store: Store, path: str) -> str:
     """Return the key of an action's ``path``, relative or absolute, percent-encoded as the log has it.
 
     Raises:
-        CorruptTableError: the path names no file: it is empty, or leaves the table's folder by ``..``.
-        UnsupportedFeatureError: the path is absolute and leaves the table's folder.
+        CorruptTableError: the path names no file: it is empty, has a ``.`` or ``..`` part, or leaves the table's folder
+            without being absolute.
+        UnsupportedFeatureError: the path is absolute and leads to another store, bucket or container.
     """
     try:
-        key = check_key(_locate(store, path))
-    except InvalidInputError as error:
+        key = store.key_of(path) if is_absolute_path(path) else check_key(path_to_key(path))
+    except (InvalidInputError, UnicodeDecodeError) as error:
         raise _corrupt(store, path) from error
+    if key is None:
+        raise UnsupportedFeatureError(
+            "A data file is on another store than the table; only files of the table's own store, and there of its "
+            "own bucket or container, are read",
+            table=store.uri,
+            path=path,
+            hint="Open the table under the store, bucket and account that its log names, or copy the file into it",
+        )
     if "\0" in key:
         raise _corrupt(store, path)
     return key
 
 
-def _locate(store: Store, path: str) -> str:
-    if not is_absolute_path(path):
-        return path_to_key(path)
-    # A file URI is decoded where it is parsed; in every other absolute form the decoded text is the literal place.
-    place = parse_location(path if path.startswith("file:") else unquote(path))
-    root = parse_location(store.uri)
-    inside = place.kind == root.kind and place.container == root.container
-    if inside and place.path.startswith(f"{root.path}/"):
-        return place.path[len(root.path) + 1 :]
-    raise UnsupportedFeatureError(
-        "This release reads data files inside the table's folder only; this one is elsewhere",
-        table=store.uri,
-        path=path,
-        hint="Read the table with an engine that follows shallow clones, or copy its files into one table",
-    )
+def _locate_by_folder(store: Store, paths: Any) -> Any:
+    """Return the keys of a column of paths, as one array."""
+    import pyarrow.compute as pc
+
+    split: Any = pc.extract_regex(paths, pattern=_IN_FOLDER)
+    split = split.combine_chunks() if isinstance(split, pa.ChunkedArray) else split
+    folders: Any = pc.struct_field(split, "folder").dictionary_encode()
+    try:
+        located = [locate(store, f"{folder}x")[:-1] for folder in folders.dictionary.to_pylist()]
+    except (CorruptTableError, UnsupportedFeatureError):
+        for path in paths.to_pylist():
+            locate(store, path)  # the same error, of a path that is there
+        raise
+    places: Any = pa.array(located, pa.string()).take(folders.indices)
+    keys: Any = pc.binary_join_element_wise(places, pc.struct_field(split, "name"), "")
+    alone: Any = pc.is_null(keys)
+    if not pc.any(alone, min_count=0).as_py():
+        return keys
+    rest = [locate(store, path) for path in pc.filter(paths, alone).to_pylist()]
+    return pc.replace_with_mask(keys, alone, pa.array(rest, pa.string()))
 
 
 def _corrupt(store: Store, path: str) -> CorruptTableError:

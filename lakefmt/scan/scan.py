@@ -120,6 +120,7 @@ class Scan:
             "partition_values": _typed_partition_values(
                 files["partition_values"], schema, snapshot.partition_columns
             ),
+            "log_path": files["path"],
         }
         return pa.table(columns)
 

@@ -8,9 +8,11 @@ methods look first in places; so the SDK's client, which adlfs has set up with t
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakefmt.errors import InvalidInputError
+from lakefmt.store.location import key_of_uri
 from lakefmt.store.remote import RemoteStore, RemoteUpload, client_failure, status_failure
 from lakefmt.store.retry import Failure
 
@@ -76,14 +78,18 @@ class AzureStore(RemoteStore):
         found = super().list(folder, after, recursive=recursive)
         return iter(sorted(found, key=lambda info: info.key)) if recursive else found
 
+    def key_of(self, uri: str) -> str | None:
+        """Return the key of an absolute URI; where the table's own names no account, it is the connection's."""
+        root = self._location
+        if "@" in uri and root.account is None:
+            root = replace(root, account=getattr(self._connection.file_system(), "account_name", None))
+        return key_of_uri(root, uri)
+
     def _name(self, key: str) -> str:
-        if "\\" in key:
-            raise InvalidInputError(
-                f"Azure makes a slash of each backslash, so {key!r} would be another key",
-                table=self.uri,
-                hint="Leave backslashes out of names",
-            )
-        return super()._name(key)
+        return super()._name(_without_backslash(self, key))
+
+    def _name_to_read(self, key: str) -> str:
+        return super()._name_to_read(_without_backslash(self, key))
 
     def _classify(self, error: Exception) -> Failure:
         names = {kind.__name__ for kind in type(error).__mro__}
@@ -182,6 +188,16 @@ class _AzureUpload(RemoteUpload):
 
     def abort(self) -> None:
         """Do nothing: the service forgets blocks that no list names."""
+
+
+def _without_backslash(store: AzureStore, key: str) -> str:
+    if "\\" in key:
+        raise InvalidInputError(
+            f"Azure makes a slash of each backslash, so {key!r} would be another key",
+            table=store.uri,
+            hint="Leave backslashes out of names",
+        )
+    return key
 
 
 def _once(file_system: Any) -> dict[str, Any]:

@@ -4,8 +4,10 @@ A store is rooted at one folder, the table's; keys are plain (never percent-enco
 between parts and any other character in a name. Backends live one a file beside this one, and every one of them
 passes the suite in ``lakefmt.testing.store_contract``.
 
-Keys come out of logs that anyone may have written: one that is absolute, or has an empty, ``.`` or ``..`` part,
-is refused with ``InvalidInputError`` before storage sees it.
+Keys come out of logs that anyone may have written: one that has an empty, ``.`` or ``..`` part is refused with
+``InvalidInputError`` before storage sees it. A key that begins with ``/`` is elsewhere in the same container, from its
+root on (on local disk an absolute path): the data files of a shallow clone are there. It can be read; what writes,
+lists or deletes refuses it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
+
+from lakefmt.store.location import key_of_uri, parse_location
 
 if TYPE_CHECKING:
     import builtins
@@ -61,6 +65,14 @@ class Store(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.display!r})"
+
+    def key_of(self, uri: str) -> str | None:
+        """Return the key of an absolute, percent-encoded URI, None where it is on another store or container.
+
+        One below the root is a key as ever, one elsewhere in the container begins with ``/``. Raises
+        InvalidInputError where it names no object.
+        """
+        return key_of_uri(parse_location(self.uri), uri)
 
     @abstractmethod
     def read(self, key: str) -> bytes:

@@ -7,11 +7,12 @@ so two writers could take the same version. Reading needs no such thing.
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 from lakefmt.errors import InvalidInputError, LakefmtError, ObjectNotFoundError, StoreError
 from lakefmt.store.contract import ObjectInfo, Store
-from lakefmt.store.location import check_key, parse_location
+from lakefmt.store.location import check_key, check_readable_key, parse_location
 from lakefmt.store.retry import DEFAULT_RETRY, Failure, RetryPolicy
 from lakefmt.store.streams import RangeReader
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["GenericStore"]
 
 _LOG = logging.getLogger("lakefmt.store")
+# Scheme and authority of a URI: what two tables of one server share.
+_CONTAINER = re.compile(r"[^:/]+://[^/]*(?=/|\Z)(?!.*::)", re.DOTALL)
 _TIME_NAMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
 
 T = TypeVar("T")
@@ -61,6 +64,7 @@ class GenericStore(Store):
         except Exception as error:
             raise StoreError(f"cannot connect: {error}", table=self.uri) from error
         self._root = root.rstrip("/") + "/"
+        self._container = _CONTAINER.match(location.path)
 
     @classmethod
     def from_options(cls, uri: str, options: Mapping[str, Any]) -> GenericStore:
@@ -142,6 +146,10 @@ class GenericStore(Store):
         )
 
     def _path(self, key: str) -> str:
+        if key[:1] == "/" and self._container is not None:
+            uri = self._container[0] + check_readable_key(key)
+            path: str = self._file_system._strip_protocol(uri)  # noqa: SLF001 - what every fsspec reader calls
+            return path
         return f"{self._root}{check_key(key)}"
 
     def _below(self, name: str, folder: str) -> str:

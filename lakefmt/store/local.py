@@ -26,7 +26,7 @@ from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError
 from lakefmt.store.atomic_name import NotAtomicError, link_to_free_name
 from lakefmt.store.conditional_put import resolve_put_if_absent
 from lakefmt.store.contract import ObjectInfo, Store
-from lakefmt.store.location import check_key, parse_location
+from lakefmt.store.location import check_key, check_readable_key, parse_location
 from lakefmt.store.retry import DEFAULT_RETRY, Failure, RetryPolicy
 
 if TYPE_CHECKING:
@@ -123,8 +123,11 @@ class LocalStore(Store):
         return self._root
 
     def local_path(self, key: str) -> str:
-        """Return the object's absolute path."""
-        return self._below + check_key(key)
+        """Return the object's absolute path; of a key that begins with ``/`` it is that path itself."""
+        if key[:1] == "/":
+            path = check_readable_key(key)
+            return path[1:] if os.name == "nt" else path
+        return self._own_path(key)
 
     def read(self, key: str) -> bytes:
         """Return the object's bytes."""
@@ -168,12 +171,12 @@ class LocalStore(Store):
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole, replacing what was there."""
-        path = self.local_path(key)
+        path = self._own_path(key)
         self._run("write", key, lambda: self._write(path, data, os.replace))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write an object if there is none, atomically."""
-        path = self.local_path(key)
+        path = self._own_path(key)
         _LOG.debug("put if absent %s", path)
         return resolve_put_if_absent(
             data,
@@ -187,7 +190,7 @@ class LocalStore(Store):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; folders stay."""
         for key in keys:
-            path = self.local_path(key)
+            path = self._own_path(key)
 
             def unlink(path: str = path) -> None:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -209,7 +212,7 @@ class LocalStore(Store):
     @contextlib.contextmanager
     def open_output(self, key: str) -> Iterator[BinaryIO]:
         """Write an object as a stream, by native code."""
-        path = self.local_path(key)
+        path = self._own_path(key)
         temporary = _temporary_name(path)
         try:
             with self._run("write", key, lambda: self._open_temporary(temporary)) as file:
@@ -235,6 +238,10 @@ class LocalStore(Store):
                         os.unlink(path)
                         deleted += 1
         return deleted
+
+    def _own_path(self, key: str) -> str:
+        """Return the path of an object of this folder, which may be written and deleted."""
+        return self._below + check_key(key)
 
     def _list(self, prefix: str, start: str, *, recursive: bool) -> Iterator[ObjectInfo]:
         path = self._below + prefix

@@ -2,7 +2,8 @@
 
 Three spellings meet here. A plain path is taken literally (``100%20`` is a folder of that name). A ``file:`` URI
 is percent-encoded, as RFC 8089 has it. The URIs of object stores are ``scheme://container/key`` with the key
-literal, which is how every S3, GCS and Azure tool prints them.
+literal, which is how every S3, GCS and Azure tool prints them. A fourth stands in logs: there every URI is
+percent-encoded, whatever its scheme (``key_of_uri``).
 """
 
 from __future__ import annotations
@@ -16,21 +17,25 @@ from urllib.parse import unquote
 
 from lakefmt.errors import InvalidInputError, redact
 
-__all__ = ["Location", "check_key", "parse_location"]
+__all__ = ["Location", "check_key", "check_readable_key", "key_of_uri", "parse_location"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=/)")
 _AZURE_HOST = re.compile(r"(?P<account>[^./@]+)\.(?:dfs|blob)\.[^/]+")
+_GENERIC = re.compile(r"(?P<scheme>[^:/]+)://(?P<authority>[^/]*)(?P<path>.*)", re.DOTALL)
 _KINDS = {
     "file": "local",
     "local": "local",
     "memory": "memory",
     "s3": "s3",
     "s3a": "s3",
+    "s3n": "s3",
     "gs": "gcs",
     "gcs": "gcs",
     "az": "azure",
     "abfs": "azure",
     "abfss": "azure",
+    "wasb": "azure",
+    "wasbs": "azure",
 }
 
 
@@ -89,6 +94,81 @@ def check_key(key: str) -> str:
             hint="A key is a relative path with no empty, '.' or '..' part",
         )
     return key
+
+
+def check_readable_key(key: str) -> str:
+    """Return ``key`` if it may be read: below the root, or ``/`` and a path elsewhere in the container."""
+    if key[:1] == "/":
+        check_key(key[1:])
+        return key
+    return check_key(key)
+
+
+def key_of_uri(root: Location, uri: str) -> str | None:
+    """Return the key of a percent-encoded, absolute URI on the store of ``root``; None where it is on another.
+
+    Below the root it is the key as ever; elsewhere in the same container (on the same disk) it begins with ``/`` and
+    goes from the container's root. A URI without scheme, or without scheme and authority, has the root's
+    (RFC 3986, 5.2.2). Schemes that lead to one service (``s3``, ``s3a``) are the same.
+
+    Raises:
+        InvalidInputError: it names no object: a part is empty, ``.`` or ``..``, or an escape is no UTF-8.
+    """
+    if root.kind == "generic" and "::" in root.uri:
+        return None  # one file system inside another: neither's URIs say where
+    found = _SCHEME.match(uri)
+    scheme = found[1].lower() if found else None
+    rest = uri[found.end() :] if found else uri
+    authority, path = None, rest
+    if rest.startswith("//"):
+        authority, slash, path = rest[2:].partition("/")
+        path = slash + path
+    if (scheme is not None or authority) and not _leads_to(root, scheme, authority or ""):
+        return None
+    try:
+        path = unquote(path, errors="strict")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{uri!r} has an escape that is no UTF-8") from error
+    if root.kind == "memory" and authority:
+        path = f"/{authority}{path}"
+    elif root.kind == "local":
+        path = "/" + "/".join(part for part in path.split("/") if part)  # as the operating system has it
+    if path[:1] != "/":
+        raise InvalidInputError(f"{uri!r} names no object")
+    check_readable_key(path)
+    below = _path_below_container(root) + "/"
+    return path.removeprefix(below)
+
+
+def _leads_to(root: Location, scheme: str | None, authority: str) -> bool:
+    """Whether a scheme (None: the root's) and an authority are those of the root's store."""
+    if root.kind == "generic":
+        here = _GENERIC.match(root.uri)
+        return (
+            here is not None and scheme in (here["scheme"].lower(), None) and authority == here["authority"]
+        )
+    kind = root.kind if scheme is None else _KINDS.get(scheme)
+    if kind != root.kind:
+        return False
+    if kind == "local":
+        return authority in ("", "localhost")
+    if kind == "memory":
+        return True
+    try:
+        there = _object_store(kind, kind, f"{kind}://{authority}", f"//{authority}")
+    except InvalidInputError:
+        return False
+    # An account that is not named may be any: the container then is that of the root's.
+    return there.container == root.container and there.account in (root.account, None)
+
+
+def _path_below_container(root: Location) -> str:
+    """Return the root's path from its container's root on: with a slash before it, without one at the end."""
+    if root.kind == "generic":
+        here = _GENERIC.match(root.uri)
+        return here["path"] if here else ""
+    path = root.path.replace(os.sep, "/").strip("/")
+    return f"/{path}" if path else ""
 
 
 def _checked_text(uri: Any) -> str:
@@ -151,7 +231,7 @@ def _object_store(kind: str, scheme: str, uri: str, rest: str) -> Location:
             hint=f"It reads {scheme}://bucket/folder",
         )
     path = _clean(path)
-    shown = {"s3a": "s3", "gcs": "gs"}.get(scheme, scheme)
+    shown = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}.get(scheme, scheme)
     return Location(kind, f"{shown}://{authority}/{path}".rstrip("/"), container, path, account)
 
 

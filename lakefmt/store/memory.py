@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError, ObjectNotFoundError
 from lakefmt.store.contract import ObjectInfo, Store
-from lakefmt.store.location import check_key, parse_location
+from lakefmt.store.location import check_key, check_readable_key, parse_location
 
 if TYPE_CHECKING:
     import builtins
@@ -118,12 +118,15 @@ class MemoryStore(Store):
 
     def _find(self, verb: str, key: str) -> Any:
         try:
-            return self._objects[self._path(verb, key)]
+            return self._objects[self._path_to_read(verb, key)]
         except KeyError:
             raise ObjectNotFoundError(f"cannot {verb} it: no such object", table=self.uri, path=key) from None
 
     def _file(self, path: str, data: bytes) -> Any:
         return self._new_file(self._file_system, path, bytes(data))
+
+    def _path_to_read(self, verb: str, key: str) -> str:
+        return check_readable_key(key) if key[:1] == "/" else self._path(verb, key)
 
     def _path(self, verb: str, key: str) -> str:
         _LOG.debug("%s %s/%s", verb, self.uri, key)

@@ -17,7 +17,7 @@ from lakefmt.errors import InvalidInputError, LakefmtError, ObjectNotFoundError,
 from lakefmt.store.conditional_put import resolve_put_if_absent
 from lakefmt.store.connection import Connection, keep_public
 from lakefmt.store.contract import ObjectInfo, Store
-from lakefmt.store.location import check_key, parse_location
+from lakefmt.store.location import check_key, check_readable_key, parse_location
 from lakefmt.store.retry import DEFAULT_RETRY, Failure, RetryPolicy
 from lakefmt.store.streams import PART_SIZE_BYTES, PartWriter, RangeReader, Upload
 
@@ -133,12 +133,12 @@ class RemoteStore(Store):
 
     def read(self, key: str) -> bytes:
         """Return the object's bytes."""
-        name = self._name(key)
+        name = self._name_to_read(key)
         return self._run("read", key, lambda fs: self._get(fs, name, None))
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> builtins.list[bytes]:
         """Return the bytes of each half-open range; several are read at once, long ones in pieces."""
-        name = self._name(key)
+        name = self._name_to_read(key)
         pieces = [
             (index, start, min(start + _PIECE_SIZE_BYTES, end))
             for index, (first, end) in enumerate(ranges)
@@ -165,7 +165,7 @@ class RemoteStore(Store):
 
     def info(self, key: str) -> ObjectInfo:
         """Return size and time of the object."""
-        name = self._name(key)
+        name = self._name_to_read(key)
         return ObjectInfo(key, *self._run("look at", key, lambda fs: self._head(fs, name)))
 
     def list(self, folder: str, after: str = "", *, recursive: bool = False) -> Iterator[ObjectInfo]:
@@ -221,7 +221,7 @@ class RemoteStore(Store):
 
     def open_input(self, key: str, size_bytes: int | None = None) -> pa.NativeFile:
         """Open an object for random reads."""
-        self._name(key)
+        self._name_to_read(key)
         size = self.info(key).size_bytes if size_bytes is None else size_bytes
         return RangeReader(lambda ranges: self.read_ranges(key, ranges), size).to_arrow()
 
@@ -288,6 +288,9 @@ class RemoteStore(Store):
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
+
+    def _name_to_read(self, key: str) -> str:
+        return check_readable_key(key)[1:] if key[:1] == "/" else self._name(key)
 
     def _read_back(self, key: str) -> bytes | None:
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 import zipfile
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError
 from lakefmt.store import open_store
@@ -60,3 +62,29 @@ def test_pickled_store_reads_on(store):
 def test_protocol_that_nobody_knows_is_refused():
     with pytest.raises(InvalidInputError, match="no file system"):
         open_store("nonsense://host/table")
+
+
+class Shelf(MemoryFileSystem):
+    """A file system under a scheme of its own, with servers."""
+
+    protocol = "shelf"
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return MemoryFileSystem._strip_protocol(path.removeprefix("shelf://"))
+
+
+def test_key_elsewhere_on_the_same_server_is_read():
+    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    Shelf().pipe_file("shelf://host/other/a b", b"text")
+    store = open_store("shelf://host/trips")
+    assert store.key_of("shelf://host/trips/a%20b") == "a b"
+    assert store.key_of("shelf://host/other/a%20b") == "/other/a b"
+    assert store.read("/other/a b") == b"text"
+    assert store.key_of("shelf://host2/trips/a") is None
+    assert store.key_of("s3://host/trips/a") is None
+
+
+def test_a_file_system_inside_another_has_no_place_elsewhere(store):
+    assert store.key_of("/b 1") is None
+    assert store.key_of("zip://trips/b 1") is None
