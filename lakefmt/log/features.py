@@ -38,6 +38,8 @@ _READABLE: Final = frozenset(
         "deletionVectors",
         "timestampNtz",
         "timestampWithoutTimezone",  # what some writers call timestampNtz
+        "typeWidening",
+        "typeWidening-preview",
         "vacuumProtocolCheck",
     }
 )

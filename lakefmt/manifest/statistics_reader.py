@@ -7,6 +7,7 @@ Whoever wrote them, nothing read here makes a file be skipped that holds a wante
 * Greatest timestamps are raised by what truncation to milliseconds takes off.
 * Decimals of more digits than every double holds are widened by a double's precision: delta-rs 1.6.6 writes them
   through one, so that its maxima may be too low, and fast JSON parsers read them through one. Others are exact.
+* A column that was ``float`` once and is ``double`` now has bounds that hold for both.
 * A float column's maximum is known only where the file says that it counts NaN.
 * Under wide bounds a null count is known only if it is none or all (protocol section "Per-file Statistics").
 """
@@ -22,10 +23,12 @@ import pyarrow as pa
 from lakefmt.manifest.statistics_json import Kind, extract_texts
 from lakefmt.manifest.text_values import parse_texts
 from lakefmt.schema.arrow import arrow_type_of
+from lakefmt.schema.type_widening import was_float
 from lakefmt.schema.types import (
     ArrayType,
     DataType,
     DecimalType,
+    Field,
     FieldPath,
     MapType,
     PrimitiveType,
@@ -116,8 +119,8 @@ class StatisticsReader:
         """Parse the texts once, for the numbers of rows and these columns."""
         places = [_locate(self._schema, path) for path in paths]
         wanted: list[tuple[Sequence[str], Kind]] = [(("numRecords",), "number"), (("tightBounds",), "flag")]
-        for type_, path in places:
-            kind = _kind_of(type_) or "number"
+        for field, path in places:
+            kind = _kind_of(field.type) or "number"
             wanted += [
                 (("nullCount", *path), "number"),
                 (("minValues", *path), kind),
@@ -126,19 +129,19 @@ class StatisticsReader:
         num_records, tight, *columns = extract_texts(self._stats, wanted)
         self._num_records = _counts(num_records)
         self._tight = _flags(tight)
-        for number, (path, (type_, _)) in enumerate(zip(paths, places, strict=True)):
+        for number, (path, (field, _)) in enumerate(zip(paths, places, strict=True)):
             null_count, least, greatest = columns[3 * number : 3 * number + 3]
-            self._bounds[path] = self._column_bounds(type_, null_count, least, greatest)
+            self._bounds[path] = self._column_bounds(field, null_count, least, greatest)
 
-    def _column_bounds(self, type_: DataType, null_count: Any, least: Any, greatest: Any) -> Bounds:
+    def _column_bounds(self, field: Field, null_count: Any, least: Any, greatest: Any) -> Bounds:
         import pyarrow.compute as pc
 
-        arrow_type = arrow_type_of(type_)
-        if _kind_of(type_) is None:
+        arrow_type = arrow_type_of(field.type)
+        if _kind_of(field.type) is None:
             minimum = maximum = cast("Any", pa.nulls)(len(null_count), arrow_type)
         else:
             minimum, maximum = parse_texts(least, arrow_type), parse_texts(greatest, arrow_type)
-            minimum, maximum = self._make_sound(type_, minimum, maximum)
+            minimum, maximum = self._make_sound(field, minimum, maximum)
         counts = _counts(null_count)
         everything = pc.equal(counts, self._num_records)
         believable = pc.less_equal(counts, self._num_records)
@@ -146,13 +149,15 @@ class StatisticsReader:
         counts = _where(pc.and_(believable, pc.or_(self._tight, extreme)), counts)
         return Bounds(minimum, maximum, counts, self._num_records, self._tight)
 
-    def _make_sound(self, type_: DataType, minimum: Any, maximum: Any) -> tuple[Any, Any]:
+    def _make_sound(self, field: Field, minimum: Any, maximum: Any) -> tuple[Any, Any]:
         import pyarrow.compute as pc
 
+        if was_float(field):
+            minimum, maximum = _of_either_float(minimum, maximum)
         contradiction = pc.fill_null(pc.greater(minimum, maximum), pa.scalar(value=False))
         consistent = pc.invert(contradiction)
         minimum, maximum = _where(consistent, minimum), _where(consistent, maximum)
-        match type_:
+        match field.type:
             case PrimitiveType("timestamp" | "timestamp_ntz"):
                 instants = maximum.view(pa.int64())
                 highest = pa.scalar(_INT64_MAX - _LOST_TO_MILLISECONDS)
@@ -170,21 +175,20 @@ class StatisticsReader:
         return minimum, maximum
 
 
-def _locate(schema: Schema, path: FieldPath) -> tuple[DataType, FieldPath]:
-    """Return the type of the column at ``path``, and its path in physical names."""
+def _locate(schema: Schema, path: FieldPath) -> tuple[Field, FieldPath]:
+    """Return the column at ``path``, and its path in physical names."""
     fields = schema.fields
     physical: list[str] = []
-    type_: DataType | None = None
+    field: Field | None = None
     for name in path:
         field = next((each for each in fields if each.name == name), None)
         if field is None:
             raise KeyError(path)
         physical.append(schema.physical_name(field))
-        type_ = field.type
-        fields = type_.fields if isinstance(type_, StructType) else ()
-    if type_ is None:
+        fields = field.type.fields if isinstance(field.type, StructType) else ()
+    if field is None:
         raise KeyError(path)
-    return type_, tuple(physical)
+    return field, tuple(physical)
 
 
 def _kind_of(type_: DataType) -> Kind | None:
@@ -211,6 +215,18 @@ def _flags(texts: Any) -> Any:
     import pyarrow.compute as pc
 
     return pc.fill_null(pc.not_equal(texts, pa.scalar("false")), pa.scalar(value=True))
+
+
+def _of_either_float(minimum: Any, maximum: Any) -> tuple[Any, Any]:
+    """Return bounds that hold for files that have the column as ``float`` still.
+
+    The shortest digits of a float of 32 bits (0.7) are another double (0.7) than its value is (0.699999988...).
+    """
+    import pyarrow.compute as pc
+
+    narrow = [bound.cast(pa.float32(), safe=False).cast(pa.float64()) for bound in (minimum, maximum)]
+    least = pc.min_element_wise(minimum, narrow[0], skip_nulls=False)
+    return least, pc.max_element_wise(maximum, narrow[1], skip_nulls=False)
 
 
 def _widened(values: Any, *, upper: bool) -> Any:

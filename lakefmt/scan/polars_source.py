@@ -92,7 +92,7 @@ def _prune(plan: ScanPlan, predicate: pl.Expr) -> ScanPlan:
     import polars as pl
 
     can_skip: Any = getattr(predicate, "_skip_batch_predicate", None)
-    columns = predicate.meta.root_names()
+    columns = list(dict.fromkeys(predicate.meta.root_names()))  # polars names a column as often as it is used
     if can_skip is None or not columns or not plan.files.num_files:
         return plan
     bounds = _bounds(plan, columns)

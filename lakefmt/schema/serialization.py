@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
 from lakefmt.schema.column_mapping import check_column_mapping
 from lakefmt.schema.table_schema import Schema
+from lakefmt.schema.type_widening import check_type_changes
 from lakefmt.schema.types import (
     PRIMITIVE_NAMES,
     ArrayType,
@@ -42,7 +43,8 @@ def parse_schema(text: str, *, column_mapping: ColumnMapping = "none") -> Schema
 
     Raises:
         CorruptTableError: the text is no schema, holds one name twice, or lacks what column mapping asks for.
-        UnsupportedFeatureError: a column is of a type that this release does not know; both are named.
+        UnsupportedFeatureError: a column is of a type that this release does not know, or its type was changed to
+            one that is not wider; column and types are named.
     """
     # The standard library's parser: metadata may hold integers of any size, which orjson reads as floats.
     try:
@@ -85,12 +87,14 @@ def _parse_field(document: Any, parents: FieldPath) -> Field:
     metadata = document.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         raise CorruptTableError(f"the metadata of column {format_path(path)} is {_shorten(metadata)}")
-    return Field(
+    field = Field(
         document["name"],
         _parse_type(document["type"], path),
         _flag(document, "nullable", path),
         metadata or {},
     )
+    check_type_changes(field, path)
+    return field
 
 
 def _parse_type(document: Any, path: FieldPath) -> DataType:

@@ -124,10 +124,9 @@ class Snapshot:
         """The table's schema."""
         try:
             return parse_schema(self.metadata.schema_string, column_mapping=self.column_mapping)
-        except CorruptTableError as error:
-            raise CorruptTableError(
-                error.message, table=self.table_uri, version=self.version, hint=error.hint
-            ) from error
+        except LakefmtError as error:
+            error.table, error.version = self.table_uri, self.version
+            raise
 
     @cached_value
     def properties(self) -> TableProperties:

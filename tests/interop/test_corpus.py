@@ -24,8 +24,6 @@ UNSUPPORTED_FEATURES = {
     "catalogOwned",
     "catalogOwned-preview",
     "geospatial",
-    "typeWidening",
-    "typeWidening-preview",
     "variantShredding-preview",
     "variantType",
     "variantType-preview",
