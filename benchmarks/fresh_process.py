@@ -62,23 +62,24 @@ class FreshJob:
     role: Role = "peer"
     measured: list[Measured] = field(default_factory=list)
 
-    def contender(self) -> Contender:
-        """Return the contender whose times are the child's own."""
-        run = Run(self._measure, answer=lambda found: found.answer, seconds=lambda found: found.seconds)
-        return Contender(self.name, lambda: run, self.role)
-
-    @property
-    def added_mb(self) -> float:
-        """The median of what the runs added to their memory."""
-        return statistics.median(found.added_mb for found in self.measured)
-
-    def _measure(self) -> Measured:
+    def measure(self) -> Measured:
+        """Run once."""
         name = f"{self.job.__module__}:{self.job.__name__}"
         command = [sys.executable, "-m", "benchmarks.fresh_process", name, *self.arguments]
         done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE)
         found = Measured(**json.loads(done.stdout.splitlines()[-1]))
         self.measured.append(found)
         return found
+
+    def contender(self) -> Contender:
+        """Return the contender whose times are the child's own."""
+        run = Run(self.measure, answer=lambda found: found.answer, seconds=lambda found: found.seconds)
+        return Contender(self.name, lambda: run, self.role)
+
+    @property
+    def added_mb(self) -> float:
+        """The median of what the runs added to their memory."""
+        return statistics.median(found.added_mb for found in self.measured)
 
 
 def added_memory(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILES_PER_DAY",
     "ROWS_PER_FILE",
+    "write_linked_files",
     "write_many_commits",
     "write_next_commit",
     "write_trip_file",
@@ -141,6 +142,26 @@ def write_trip_file(path: Path, file: int) -> None:
     target = path / found[0]
     target.parent.mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_batches(trip_batches(file * ROWS_PER_FILE, ROWS_PER_FILE)), target)
+
+
+def write_linked_files(path: Path, files: int) -> None:
+    """Write a table of ``files`` files that are all the same 1,000 trips: one file under many names."""
+    import pyarrow.parquet as pq
+
+    log = _create(path, _TRIP_TYPES, [])
+    first = path / "part-00000.parquet"
+    pq.write_table(pa.Table.from_batches(trip_batches(0, ROWS_PER_FILE)), first)
+    names = [first.name, *(f"part-{number:05}.parquet" for number in range(1, files))]
+    for name in names[1:]:
+        (path / name).hardlink_to(first)
+    add = {
+        "partitionValues": {},
+        "size": first.stat().st_size,
+        "modificationTime": _FIRST_MS,
+        "dataChange": True,
+        "stats": json.dumps({"numRecords": ROWS_PER_FILE}),
+    }
+    _write_commit(log, 1, [json.dumps({"add": {"path": name, **add}}) for name in names])
 
 
 def _create(path: Path, types: dict[str, str], partition_columns: Sequence[str]) -> Path:
