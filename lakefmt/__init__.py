@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from lakefmt.expressions import Expression as Expression
     from lakefmt.expressions import col as col
     from lakefmt.expressions import lit as lit
+    from lakefmt.log.catalog import Catalog as Catalog
+    from lakefmt.log.catalog import RatifiedCommit as RatifiedCommit
+    from lakefmt.log.catalog import RatifiedCommits as RatifiedCommits
     from lakefmt.log.history import History as History
     from lakefmt.scan import Scan as Scan
     from lakefmt.schema import Field as Field
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives; a name is loaded when it is first asked for, so that importing lakefmt costs little.
 _HOMES = {
+    "Catalog": "lakefmt.log.catalog",
     "CommitConflictError": "lakefmt.errors",
     "ConstraintViolationError": "lakefmt.errors",
     "CorruptTableError": "lakefmt.errors",
@@ -57,6 +61,8 @@ _HOMES = {
     "InvalidInputError": "lakefmt.errors",
     "LakefmtError": "lakefmt.errors",
     "ObjectNotFoundError": "lakefmt.errors",
+    "RatifiedCommit": "lakefmt.log.catalog",
+    "RatifiedCommits": "lakefmt.log.catalog",
     "Scan": "lakefmt.scan",
     "Schema": "lakefmt.schema",
     "SchemaMismatchError": "lakefmt.errors",
@@ -78,6 +84,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Catalog",
     "CommitConflictError",
     "ConstraintViolationError",
     "CorruptTableError",
@@ -87,6 +94,8 @@ __all__ = [
     "InvalidInputError",
     "LakefmtError",
     "ObjectNotFoundError",
+    "RatifiedCommit",
+    "RatifiedCommits",
     "Scan",
     "Schema",
     "SchemaMismatchError",

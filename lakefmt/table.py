@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
-from lakefmt.log import load_history
-from lakefmt.log.segment import is_table as log_is_table
-from lakefmt.log.timestamps import load_commit_times, parse_timestamp, resolve_timestamp
+from lakefmt.log import CommitTimes, load_history
+from lakefmt.log.listing import is_table as log_is_table
+from lakefmt.log.listing import list_commits
+from lakefmt.log.timestamps import parse_timestamp
 from lakefmt.scan import Scan
 from lakefmt.snapshot import advance_snapshot, load_snapshot
 from lakefmt.store import open_store
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakefmt.expressions import Expression, Predicate
-    from lakefmt.log import History
+    from lakefmt.log import Catalog, History
     from lakefmt.schema import Schema
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
@@ -91,6 +92,7 @@ def open_table(
     *,
     version: int | None = None,
     timestamp: str | datetime | None = None,
+    catalog: Catalog | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Table:
     """Open a table; exported as ``lakefmt.open``.
@@ -99,6 +101,8 @@ def open_table(
         uri: where it is.
         version: a version to stand at, read-only; None for the newest.
         timestamp: a moment to stand at, read-only: ISO 8601 text (UTC where it names no zone) or a datetime.
+        catalog: the catalog that manages the table, any object with the method of ``lakefmt.Catalog``; it is asked
+            for the newest version and for commits that are not published yet, here and at every refresh.
         storage_options: what the store needs to know: credentials, endpoints.
 
     Raises:
@@ -108,7 +112,7 @@ def open_table(
         CorruptTableError: its log contradicts itself.
     """
     store = open_store(uri, storage_options)
-    return _open_at(store, version, timestamp)
+    return _open_at(store, version, timestamp, catalog)
 
 
 def write(
@@ -205,7 +209,7 @@ class Table:
         """Return a read-only handle at another version or moment. Raises VersionNotFoundError."""
         if (version is None) == (timestamp is None):
             raise InvalidInputError("at() takes a version or a timestamp, one of them", table=self.uri)
-        return _open_at(self._store, version, timestamp)
+        return _open_at(self._store, version, timestamp, self._snapshot.catalog)
 
     def refresh(self) -> Table:
         """Advance to the newest version, reading only the commits that came since; return the handle itself."""
@@ -218,7 +222,14 @@ class Table:
         """Return the commits up to this handle's version, newest first, from their provenance alone."""
         if limit is not None and (type(limit) is not int or limit < 0):
             raise InvalidInputError(f"limit is a number of commits from 0 on, not {limit!r}", table=self.uri)
-        return load_history(self._store, limit, up_to=self.version)
+        snapshot = self._snapshot
+        return load_history(
+            self._store,
+            limit,
+            up_to=snapshot.version,
+            in_commit=snapshot.in_commit_timestamps,
+            catalog=snapshot.catalog,
+        )
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -395,19 +406,19 @@ class Table:
                 self._snapshot = snapshot
 
 
-def _open_at(store: Store, version: int | None, timestamp: str | datetime | None) -> Table:
+def _open_at(
+    store: Store, version: int | None, timestamp: str | datetime | None, catalog: Catalog | None = None
+) -> Table:
     if version is not None and timestamp is not None:
         raise InvalidInputError("Give a version or a timestamp, not both", table=store.uri)
     if timestamp is not None:
-        newest = load_snapshot(store)
         moment_ms = parse_timestamp(timestamp)
-        # Read by itself: another property that makes no sense is no reason not to travel.
-        enabled = newest.metadata.configuration.get("delta.enableInCommitTimestamps", "false")
-        times = load_commit_times(store, in_commit=enabled.lower() == "true")
-        version = resolve_timestamp(times, moment_ms, table=store.uri)
+        newest = load_snapshot(store, catalog=catalog)
+        commits = list_commits(store, catalog)
+        version = CommitTimes(store, commits, newest.in_commit_timestamps).version_at(moment_ms)
     elif version is not None and (type(version) is not int or version < 0):
         raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
-    return Table(store, load_snapshot(store, version), read_only=version is not None)
+    return Table(store, load_snapshot(store, version, catalog), read_only=version is not None)
 
 
 def _write_new(

@@ -46,7 +46,7 @@ def info(
 
     Example: lakefmt info s3://bucket/trips -o anon=true
     """
-    from lakefmt.log.segment import list_log
+    from lakefmt.log.listing import list_log
     from lakefmt.store import open_store
 
     table = open_table_at(uri, storage_option, version, timestamp)

@@ -11,30 +11,35 @@ from lakefmt.log.actions import (
     RemoveFile,
     TransactionId,
 )
+from lakefmt.log.catalog import Catalog, RatifiedCommit, RatifiedCommits
 from lakefmt.log.commit_file import Commit, decode_commit, encode_commit
+from lakefmt.log.commit_times import CommitTimes, InCommitTimestamps
 from lakefmt.log.history import History, HistoryEntry, load_history
-from lakefmt.log.segment import LogSegment, list_commits_after, load_segment
-from lakefmt.log.timestamps import load_commit_times, resolve_timestamp
+from lakefmt.log.listing import list_commits_after
+from lakefmt.log.segment import LogSegment, load_segment
 
 __all__ = [
     "AddCDCFile",
     "AddFile",
+    "Catalog",
     "Commit",
     "CommitInfo",
+    "CommitTimes",
     "DeletionVectorDescriptor",
     "DomainMetadata",
     "History",
     "HistoryEntry",
+    "InCommitTimestamps",
     "LogSegment",
     "Metadata",
     "Protocol",
+    "RatifiedCommit",
+    "RatifiedCommits",
     "RemoveFile",
     "TransactionId",
     "decode_commit",
     "encode_commit",
     "list_commits_after",
-    "load_commit_times",
     "load_history",
     "load_segment",
-    "resolve_timestamp",
 ]

@@ -43,6 +43,8 @@ _READABLE: Final = frozenset(
         "vacuumProtocolCheck",
     }
 )
+# Readable with a catalog; never written, since the catalog decides what is committed.
+_CATALOG_MANAGED: Final = frozenset({"catalogManaged", "catalogOwned-preview"})
 # Features honoured by appends and overwrites.
 _WRITABLE: Final = frozenset(
     {
@@ -76,8 +78,13 @@ _CONSTRAINT_PREFIX: Final = "delta.constraints."
 _ACTIVE_WHEN_SUPPORTED: Final = frozenset({"rowTracking"})
 
 
-def check_readable(protocol: Protocol, metadata: Metadata, *, table: str, version: int) -> None:
-    """Raise UnsupportedFeatureError, with the names, if reading needs what this release does not have."""
+def check_readable(
+    protocol: Protocol, metadata: Metadata, *, table: str, version: int, has_catalog: bool = False
+) -> None:
+    """Raise UnsupportedFeatureError, with the names, if reading needs what this release does not have.
+
+    A table that a catalog manages is only read with that catalog ("Catalog-managed tables").
+    """
     if protocol.min_reader_version > MAX_READER_VERSION:
         raise UnsupportedFeatureError(
             f"The table needs reader version {protocol.min_reader_version}; this release knows {MAX_READER_VERSION}",
@@ -86,9 +93,18 @@ def check_readable(protocol: Protocol, metadata: Metadata, *, table: str, versio
             hint="Update lakefmt",
         )
     asked = _features(protocol.min_reader_version, protocol.reader_features, _LEGACY_READER, 3)
-    missing = sorted(asked - _READABLE)
+    managed = asked & _CATALOG_MANAGED
+    missing = sorted(asked - _READABLE - managed)
     if missing:
         raise _refusal("read", missing, table, version)
+    if managed and not has_catalog:
+        raise UnsupportedFeatureError(
+            f"The table is managed by a catalog ({', '.join(sorted(managed))}): its newest commits may be known to "
+            "that catalog only",
+            table=table,
+            version=version,
+            hint="Open it with the catalog that manages it: lakefmt.open(uri, catalog=...)",
+        )
     if metadata.format_provider.lower() != "parquet":
         raise UnsupportedFeatureError(
             f"The table's data files are in format {metadata.format_provider!r}; only parquet is read",

@@ -12,20 +12,18 @@ import orjson
 import pyarrow as pa
 
 from lakefmt.log.actions import CommitInfo
-from lakefmt.log.commit_file import decode_commit
-from lakefmt.log.paths import LogFileKind
-from lakefmt.log.segment import list_log
-from lakefmt.log.timestamps import format_timestamp, monotonic_times
+from lakefmt.log.commit_times import CommitTimes, load_commit_info
+from lakefmt.log.listing import list_commits
+from lakefmt.log.timestamps import format_timestamp
 
 if TYPE_CHECKING:
-    from lakefmt.log.paths import LogFile
+    from lakefmt.log.catalog import Catalog
+    from lakefmt.log.commit_times import InCommitTimestamps
     from lakefmt.store import Store
 
 __all__ = ["History", "HistoryEntry", "load_history"]
 
 _READ_THREADS = 8
-# The provenance is a commit's first line, almost always; a commit may be hundreds of megabytes.
-_HEAD_BYTES = 64 * 1024
 _HISTORY_FIELDS: list[pa.Field[Any]] = [
     pa.field("version", pa.int64(), nullable=False),
     pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
@@ -146,39 +144,39 @@ class History(Sequence[HistoryEntry]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def load_history(store: Store, limit: int | None = None, up_to: int | None = None) -> History:
+def load_history(
+    store: Store,
+    limit: int | None = None,
+    up_to: int | None = None,
+    *,
+    in_commit: InCommitTimestamps | None = None,
+    catalog: Catalog | None = None,
+) -> History:
     """Read the provenance of the newest commits; the table's state is not replayed.
 
     Args:
         store: the table's store.
         limit: how many commits, None for all that are left in the log.
         up_to: the newest version to show.
+        in_commit: since when commits say their time; entries are dated as time travel dates them, so that a time that
+            is shown is one that leads back.
+        catalog: the catalog that manages the table.
+
+    Raises:
+        CorruptTableError: a commit cannot be read, or has no time although it must say it.
     """
-    commits = [
-        f for f in list_log(store) if f.kind is LogFileKind.COMMIT and (up_to is None or f.version <= up_to)
-    ]
-    newest_first = commits[::-1] if limit is None else commits[::-1][:limit]
-    # Dated as time travel dates them, so that a time that is shown is one that leads back.
-    written = dict(zip(commits, monotonic_times([file.modified_ms for file in commits]), strict=True))
+    commits = [f for f in list_commits(store, catalog) if up_to is None or f.version <= up_to]
+    times = CommitTimes(store, commits, in_commit)
 
-    def load(file: LogFile) -> HistoryEntry:
-        info = _load_info(store, file) or CommitInfo()
-        in_commit = info.in_commit_timestamp_ms
-        return HistoryEntry(file.version, written[file] if in_commit is None else in_commit, info)
+    def load(position: int) -> HistoryEntry:
+        info = load_commit_info(store, commits[position]) or CommitInfo()
+        return HistoryEntry(commits[position].version, times.time_of(position, info), info)
 
+    newest_first = range(len(commits) - 1, -1, -1)[:limit]
     if len(newest_first) <= 1:
-        return History([load(file) for file in newest_first])
+        return History([load(position) for position in newest_first])
     with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-history") as pool:
         return History(list(pool.map(load, newest_first)))
-
-
-def _load_info(store: Store, file: LogFile) -> CommitInfo | None:
-    if file.size_bytes > 2 * _HEAD_BYTES:
-        head = store.read_ranges(file.key, [(0, _HEAD_BYTES)])[0]
-        line, separator, _ = head.partition(b"\n")
-        if separator and line.lstrip().startswith(b'{"commitInfo"'):
-            return decode_commit(line, table=store.uri, version=file.version, path=file.key).info
-    return decode_commit(store.read(file.key), table=store.uri, version=file.version, path=file.key).info
 
 
 def _as_text(value: object) -> str | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class LogFile:
         part: 1-based number of a multi-part checkpoint's part.
         parts: how many parts that checkpoint has.
         end_version: the last version of a log compaction file.
+        content: the bytes, where a catalog keeps them instead of storage.
     """
 
     kind: LogFileKind
@@ -80,6 +81,7 @@ class LogFile:
     part: int = 1
     parts: int = 1
     end_version: int = -1
+    content: bytes | None = field(default=None, repr=False)
 
 
 def format_version(version: int) -> str:
@@ -96,7 +98,7 @@ def parse_log_file(info: ObjectInfo) -> LogFile | None:
     """Read a listing entry's name; None for what the protocol does not know (temporary files, hints, strangers)."""
     name = info.key.rpartition("/")[2]
 
-    def found(kind: LogFileKind, version: str, **more: int) -> LogFile:
+    def found(kind: LogFileKind, version: str, **more: Any) -> LogFile:
         return LogFile(kind, int(version), info.key, info.size_bytes, info.modified_ms, **more)
 
     if match := _COMMIT.match(name):

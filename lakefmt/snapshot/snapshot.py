@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError, LakefmtError
+from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
 from lakefmt.manifest.checkpoint import read_checkpoint_files
 from lakefmt.manifest.file_list import FileList
@@ -16,7 +17,7 @@ from lakefmt.snapshot.replay import replay_files
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lakefmt.log import Commit, DomainMetadata, LogSegment, Metadata, Protocol, TransactionId
+    from lakefmt.log import Catalog, Commit, DomainMetadata, LogSegment, Metadata, Protocol, TransactionId
     from lakefmt.properties import TableProperties
     from lakefmt.schema import ColumnMapping, Schema
     from lakefmt.snapshot.replay import TableState
@@ -39,9 +40,9 @@ class Snapshot:
 
     Attributes:
         version: the version.
-        timestamp_ms: when its last commit was written, milliseconds since the epoch (the file's own time).
         protocol: what it takes to read and write the table.
         metadata: name, schema text, partition columns, properties.
+        catalog: the catalog that manages the table, if it was opened with one.
     """
 
     def __init__(
@@ -50,10 +51,11 @@ class Snapshot:
         state: TableState,
         *,
         version: int,
-        timestamp_ms: int,
+        written_ms: int,
         segment: LogSegment | None,
         base: FileList | None,
         commits: tuple[Commit, ...],
+        catalog: Catalog | None = None,
     ) -> None:
         if state.protocol is None or state.metadata is None:
             missing = "protocol" if state.protocol is None else "metaData"
@@ -71,17 +73,21 @@ class Snapshot:
                 hint="Open a later version, or restore the commit from a backup",
             )
         self.version = version
-        self.timestamp_ms = timestamp_ms
+        self.catalog = catalog
         self.protocol: Protocol = state.protocol
         self.metadata: Metadata = state.metadata
         self.state = state
         self._store = store
         self._segment = segment
+        self._written_ms = written_ms
+        self._info = commits[-1].info if commits else None
         # What the file list follows from, until it has been replayed. Threads that ask at once may replay twice, to
         # the same list: no lock, so a snapshot pickles and survives a fork.
         self._source: tuple[FileList | None, tuple[Commit, ...]] | None = (base, commits)
         self._files: FileList | None = None
-        check_readable(self.protocol, self.metadata, table=store.uri, version=version)
+        check_readable(
+            self.protocol, self.metadata, table=store.uri, version=version, has_catalog=catalog is not None
+        )
 
     def __repr__(self) -> str:
         return f"Snapshot({self.table_uri!r}, version={self.version})"
@@ -90,6 +96,28 @@ class Snapshot:
     def table_uri(self) -> str:
         """The table's location."""
         return self._store.uri
+
+    @cached_value
+    def in_commit_timestamps(self) -> InCommitTimestamps | None:
+        """Since when commits say their time themselves, None if they do not."""
+        return InCommitTimestamps.of(self.protocol, self.metadata, table=self.table_uri, version=self.version)
+
+    @cached_value
+    def timestamp_ms(self) -> int:
+        """When the version was committed, milliseconds since the epoch, as time travel counts.
+
+        Its in-commit timestamp where the table has them, read if it is not in hand, else its file's time.
+        """
+        since = self.in_commit_timestamps
+        if since is None or self.version < since.first_version:
+            return self._written_ms
+        segment = self._segment
+        file = segment.last_commit if segment is not None and segment.version == self.version else None
+        if self._info is not None and self._info.in_commit_timestamp_ms is not None:
+            return self._info.in_commit_timestamp_ms
+        if file is None:
+            return self._written_ms  # cleaned away, or made a moment ago by ourselves
+        return since.date(load_commit_info(self._store, file), file, table=self.table_uri)
 
     @property
     def partition_columns(self) -> tuple[str, ...]:
@@ -152,7 +180,7 @@ class Snapshot:
         return self._files
 
     def advance(
-        self, commits: tuple[Commit, ...], state: TableState, version: int, timestamp_ms: int
+        self, commits: tuple[Commit, ...], state: TableState, version: int, written_ms: int
     ) -> Snapshot:
         """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
         base, pending = self._source or (self._files, ())
@@ -164,10 +192,11 @@ class Snapshot:
             self._store,
             state,
             version=version,
-            timestamp_ms=timestamp_ms,
+            written_ms=written_ms,
             segment=self._segment,
             base=base,
             commits=pending + commits,
+            catalog=self.catalog,
         )
         if after.metadata is self.metadata and after.protocol == self.protocol:
             after.__dict__.update(

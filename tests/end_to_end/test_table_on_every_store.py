@@ -9,8 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 import lakefmt
-from lakefmt.log.timestamps import format_timestamp, load_commit_times
-from lakefmt.store import open_store
+from lakefmt.log.timestamps import format_timestamp
 
 SCHEMA = pa.schema(
     [
@@ -98,9 +97,8 @@ def test_time_travel_by_version_and_timestamp(table, table_uri):
     assert ids(table.at(version=1).scan()) == [1]
     assert ids(reopen(table_uri, version=1).scan()) == [1]
     assert table.at(version=0).count() == 0
-    uri, options = table_uri
-    for version, moment in load_commit_times(open_store(uri, options), in_commit=False):
-        assert table.at(timestamp=format_timestamp(moment)).version == version
+    for entry in table.history():
+        assert table.at(timestamp=format_timestamp(entry.timestamp_ms)).version == entry.version
 
 
 def test_a_handle_at_a_version_is_read_only(table):

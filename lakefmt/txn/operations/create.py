@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lakefmt.errors import InvalidInputError, LakefmtError, TableExistsError
 from lakefmt.log import Metadata
 from lakefmt.log.features import protocol_for
-from lakefmt.log.segment import is_table
+from lakefmt.log.listing import is_table
 from lakefmt.schema import (
     FIELD_IDS_PROPERTY,
     DecimalType,

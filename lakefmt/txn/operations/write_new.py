@@ -54,7 +54,7 @@ def write_new(
         store,
         TableState(plan.protocol, plan.metadata, {}, {}),
         version=0,
-        timestamp_ms=environment.now_ms(),
+        written_ms=environment.now_ms(),
         segment=None,
         base=None,
         commits=(),

@@ -1,8 +1,9 @@
 import pytest
 
 from lakefmt.errors import CorruptTableError, TableNotFoundError, VersionNotFoundError
+from lakefmt.log.listing import is_table, list_commits_after
 from lakefmt.log.paths import parse_log_file
-from lakefmt.log.segment import choose_segment, is_table, list_commits_after, load_segment
+from lakefmt.log.segment import choose_segment, load_segment
 from lakefmt.store import ObjectInfo, open_store
 
 
@@ -148,3 +149,85 @@ def test_gap_after_the_version_in_hand_is_corrupt(tmp_path):
     write_log(tmp_path, commit(0), commit(2))
     with pytest.raises(CorruptTableError, match="version 1 is missing"):
         list_commits_after(open_store(tmp_path), 0)
+
+
+def compacted(first, last):
+    return f"{first:020d}.{last:020d}.compacted.json"
+
+
+def ranges(files):
+    return [(f.version, f.end_version) if f.end_version >= 0 else f.version for f in files]
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "expected"),
+    [
+        ([compacted(0, 4)], None, [(0, 4), 5, 6]),
+        ([compacted(2, 3), compacted(2, 6)], None, [0, 1, (2, 6)]),
+        # The longest first would cost one more file than the best choice.
+        ([compacted(0, 2), compacted(1, 5)], None, [0, (1, 5), 6]),
+        ([compacted(0, 1), compacted(2, 4), compacted(5, 6)], None, [(0, 1), (2, 4), (5, 6)]),
+        # Past the version asked for, or past the newest commit.
+        ([compacted(2, 6)], 4, [0, 1, 2, 3, 4]),
+        ([compacted(5, 9)], None, [0, 1, 2, 3, 4, 5, 6]),
+        # No range at all.
+        ([compacted(3, 3), compacted(5, 2)], None, [0, 1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_log_compactions_stand_for_commits_where_that_is_shorter(names, version, expected):
+    segment = choose([commit(v) for v in range(7)] + names, version)
+    assert ranges(segment.commits) == expected
+    assert segment.last_commit.version == segment.version
+
+
+def test_a_log_compaction_that_reaches_into_the_checkpoint_is_not_used():
+    log = [commit(v) for v in range(9)] + [checkpoint(4)]
+    segment = choose([*log, compacted(3, 8), compacted(0, 4), compacted(5, 7)])
+    assert (segment.checkpoint_version, ranges(segment.commits)) == (4, [(5, 7), 8])
+
+
+def test_a_log_compaction_bridges_commits_that_are_gone():
+    log = [commit(0), commit(3), commit(4), compacted(1, 3)]
+    assert ranges(choose(log).commits) == [0, (1, 3), 4]
+    with pytest.raises(CorruptTableError, match="version 1 is missing"):
+        choose(log, 1)
+
+
+def test_of_several_checkpoints_of_a_version_a_complete_one_is_taken():
+    uuid = f"{5:020d}.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json"
+    log = [commit(5), part(5, 1, 3), part(5, 2, 3)]
+    assert [f.key[11:] for f in choose([*log, uuid]).checkpoint] == [uuid]
+    assert [f.key[11:] for f in choose([*log, uuid, checkpoint(5)]).checkpoint] == [checkpoint(5)]
+    assert [f.part for f in choose([*log, part(5, 3, 3)]).checkpoint] == [1, 2, 3]
+
+
+def test_a_part_count_beyond_measure_makes_nothing_of_that_size():
+    segment = choose([commit(0), commit(1), part(1, 1, 9_999_999_999)])
+    assert segment.checkpoint == ()
+
+
+def test_a_log_of_incomplete_checkpoints_alone_holds_nothing():
+    with pytest.raises(CorruptTableError, match="no complete checkpoint"):
+        choose([part(5, 1, 2), part(6, 2, 2)])
+    with pytest.raises(CorruptTableError, match="begins at version 6"):
+        choose([part(5, 1, 2), commit(6)])
+
+
+def test_the_checksum_is_that_of_the_version():
+    log = [commit(0), commit(1), f"{0:020d}.crc", f"{1:020d}.crc"]
+    assert choose(log).checksum.version == 1
+    assert choose(log, 0).checksum.version == 0
+    assert choose([commit(0)]).checksum is None
+
+
+@pytest.mark.parametrize("version", [b"true", b"1e3", b"100000000000000000000", b"null"])
+def test_hint_of_no_version_is_ignored(tmp_path, version):
+    write_log(tmp_path, commit(0), commit(1))
+    (tmp_path / "_delta_log" / "_last_checkpoint").write_bytes(b'{"version":' + version + b',"size":3}')
+    assert load_segment(open_store(tmp_path)).version == 1
+
+
+def test_hint_older_than_what_is_left_is_ignored(tmp_path):
+    write_log(tmp_path, checkpoint(7), commit(7), commit(8))
+    (tmp_path / "_delta_log" / "_last_checkpoint").write_bytes(b'{"version":3,"size":3,"parts":2}')
+    assert load_segment(open_store(tmp_path)).checkpoint_version == 7

@@ -2,25 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lakefmt.errors import InvalidInputError, VersionNotFoundError
-from lakefmt.log.timestamps import format_timestamp, parse_timestamp, resolve_timestamp
-
-TIMES = [(3, 1_000), (4, 2_000), (5, 2_001)]
-
-
-@pytest.mark.parametrize(("moment", "version"), [(1_000, 3), (1_999, 3), (2_000, 4), (2_001, 5)])
-def test_a_moment_is_the_version_that_was_newest_then(moment, version):
-    assert resolve_timestamp(TIMES, moment, table="t") == version
-
-
-def test_before_the_first_commit_is_an_error_that_names_it():
-    with pytest.raises(VersionNotFoundError, match="version 3 at 1970-01-01T00:00:01"):
-        resolve_timestamp(TIMES, 999, table="t")
-
-
-def test_after_the_last_commit_is_an_error_that_names_it():
-    with pytest.raises(VersionNotFoundError, match=r"after the last commit: version 5"):
-        resolve_timestamp(TIMES, 2_002, table="t")
+from lakefmt.errors import InvalidInputError
+from lakefmt.log.timestamps import format_timestamp, parse_timestamp
 
 
 def test_texts_and_datetimes_are_read_as_utc_unless_they_say_otherwise():

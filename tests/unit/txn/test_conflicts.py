@@ -31,7 +31,7 @@ def snapshot():
         open_store("memory://conflicts"),
         state,
         version=3,
-        timestamp_ms=0,
+        written_ms=0,
         segment=None,
         base=None,
         commits=(),
