@@ -267,8 +267,9 @@ class Table:
         """Return the live data files, one a row.
 
         Columns: ``path`` (decoded: below the table; with a ``/`` before it elsewhere in its bucket or on its disk, as
-        in shallow clones), ``size_bytes``, ``num_rows`` (null where the log has no count), ``modified``,
-        ``partition_values`` (a struct, typed as the columns are), ``log_path`` (the path as the log has it).
+        in shallow clones), ``size_bytes``, ``num_rows`` (null where the log has no count), ``deleted_rows`` (left out
+        by a deletion vector, still in the file and no part of ``num_rows``), ``modified``, ``partition_values`` (a
+        struct, typed as the columns are), ``log_path`` (the path as the log has it).
         """
         return self.scan().files()
 

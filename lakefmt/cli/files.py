@@ -40,8 +40,8 @@ def files(
 ) -> None:
     """List the data files of a table: rows, size, partition values.
 
-    With --json: table, version, num_files, files: path, size_bytes, num_rows, modified, partition_values,
-    log_path.
+    With --json: table, version, num_files, files: path, size_bytes, num_rows, deleted_rows, modified,
+    partition_values, log_path.
 
     Example: lakefmt files path/to/trips --version 3 --json
     """
@@ -56,15 +56,17 @@ def files(
         Column(name, value_alignment(shown.schema.field("partition_values").type.field(name).type))
         for name in table.partition_columns
     ]
+    deleted = _has_deleted_rows(shown)
     print_table(
         [
             *partitions,
             Column("rows", "right", keep=True),
+            *([Column("deleted", "right", keep=True)] if deleted else []),
             Column("size", "right", keep=True),
             Column("modified", keep=True),
             Column("path", style="dim", brief=True),
         ],
-        _rows(shown, table.partition_columns),
+        _rows(shown, table.partition_columns, deleted=deleted),
     )
     if (more := found.num_rows - shown.num_rows) > 0:
         print_note(f"... and {more:,} more; --limit N shows more, --json all")
@@ -75,7 +77,13 @@ def _batches(found: "pa.Table") -> Iterator[list[dict[str, Any]]]:
         yield json_rows(found.slice(start, _BATCH))
 
 
-def _rows(found: "pa.Table", partition_columns: tuple[str, ...]) -> Iterator[list[str]]:
+def _has_deleted_rows(found: "pa.Table") -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.sum(found["deleted_rows"]).as_py())
+
+
+def _rows(found: "pa.Table", partition_columns: tuple[str, ...], *, deleted: bool) -> Iterator[list[str]]:
     """Yield the cells of each file; ``found`` holds those to print and no more."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -84,11 +92,12 @@ def _rows(found: "pa.Table", partition_columns: tuple[str, ...]) -> Iterator[lis
     modified = pc.cast(seconds, pa.string()).to_pylist()
     values = pa.table({name: pc.struct_field(found["partition_values"], name) for name in partition_columns})
     partitions = text_rows(values) if partition_columns else [[]] * found.num_rows
-    facts = found.select(["num_rows", "size_bytes", "path"]).to_pylist()
+    facts = found.select(["num_rows", "deleted_rows", "size_bytes", "path"]).to_pylist()
     for cells, time, file in zip(partitions, modified, facts, strict=True):
         yield [
             *cells,
             format_count(file["num_rows"]),
+            *([format_count(file["deleted_rows"])] if deleted else []),
             format_size(file["size_bytes"]),
             str(time),
             file["path"],

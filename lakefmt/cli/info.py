@@ -41,8 +41,8 @@ def info(
     """Show what a table is: version, protocol, rows, files, properties.
 
     Counts come from the log; no data file is opened. With --json: table, version, timestamp, operation, engine,
-    name, description, protocol, columns, partition_columns, num_rows (null where files have no count), num_files,
-    size_bytes, smallest_file_bytes, largest_file_bytes, properties, log, hints.
+    name, description, protocol, columns, partition_columns, num_rows (null where files have no count),
+    num_deleted_rows, num_files, size_bytes, smallest_file_bytes, largest_file_bytes, properties, log, hints.
 
     Example: lakefmt info s3://bucket/trips -o anon=true
     """
@@ -75,6 +75,7 @@ class TableInfo:
         timestamp_ms: when that version was committed, milliseconds since the epoch.
         num_rows: None where a file's statistics have no count.
         num_uncounted_files: how many such files there are.
+        num_deleted_rows: rows that deletion vectors leave out of their files, and of ``num_rows``.
         hints: what its owner may want to do.
     """
 
@@ -92,6 +93,7 @@ class TableInfo:
     partition_columns: tuple[str, ...]
     num_rows: int | None
     num_uncounted_files: int
+    num_deleted_rows: int
     num_files: int
     size_bytes: int
     smallest_file_bytes: int | None
@@ -170,6 +172,7 @@ def summarize(table: "Table", log: "Sequence[LogFile]") -> TableInfo:
         partition_columns=table.partition_columns,
         num_rows=None if rows.null_count else pc.sum(rows).as_py() or 0,
         num_uncounted_files=rows.null_count,
+        num_deleted_rows=pc.sum(files["deleted_rows"]).as_py() or 0,
         num_files=files.num_rows,
         size_bytes=pc.sum(sizes).as_py() or 0,
         smallest_file_bytes=pc.min(sizes).as_py(),
@@ -217,7 +220,11 @@ def _facts(summary: TableInfo, now_ms: int) -> list[tuple[str, str]]:
             "committed",
             f"{format_timestamp(summary.timestamp_ms)} ({format_age(now_ms - summary.timestamp_ms)}){who}",
         ),
-        ("rows", format_count(summary.num_rows)),
+        (
+            "rows",
+            format_count(summary.num_rows)
+            + (f", {summary.num_deleted_rows:,} more deleted by vectors" if summary.num_deleted_rows else ""),
+        ),
         ("files", files),
         ("columns", f"{summary.num_columns}" + (f", partitioned by {partitions}" if partitions else "")),
         (

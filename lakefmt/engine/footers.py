@@ -11,7 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from itertools import count
+from itertools import accumulate, count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -64,6 +64,11 @@ class Footer:
     def row_counts(self) -> list[int]:
         """Rows of each row group."""
         return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
+
+    @cached_value
+    def first_rows(self) -> list[int]:
+        """For each row group the position of its first row in the file, and the file's number of rows at the end."""
+        return list(accumulate(self.row_counts, initial=0))
 
     @cached_value
     def first_leaves(self) -> list[int]:

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
+from lakefmt.cached import cached_value
 from lakefmt.engine.footers import load_footer, open_parquet
 from lakefmt.engine.projection import FileColumn, adapt, find_column, repeat_value
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
-from lakefmt.errors import CorruptTableError, LakefmtError
+from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError
+from lakefmt.expressions import ALL_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from lakefmt.engine.footers import Footer
-    from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.engine.read_task import PresentRows, ReadSpec, ReadTask
     from lakefmt.store.contract import Store
 
-__all__ = ["Unit", "count_unit", "read_unit", "row_group_runs"]
+__all__ = ["Unit", "concat_rows", "count_unit", "read_unit", "row_group_runs"]
 
 _SLICE_SHARE = 1 / 4  # a slice keeps the memory of the rows it leaves out
 _RUN_ROWS = 122_880  # row groups are looked at together up to so many rows
@@ -69,9 +71,14 @@ def read_unit(store: Store, spec: ReadSpec, unit: Unit) -> pa.Table:
     except LakefmtError as error:
         error.table = error.table or store.uri
         raise
-    if len(tables) == 1:
-        return tables[0]
-    return pa.concat_tables(tables) if tables else spec.result_schema.empty_table()
+    return tables[0] if len(tables) == 1 else concat_rows(tables, spec.result_schema)
+
+
+def concat_rows(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return tables of that schema as one, nothing copied; rows without columns are rows too."""
+    if not schema.names:
+        return _rows_without_columns(sum(table.num_rows for table in tables))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
 def count_unit(store: Store, spec: ReadSpec, unit: Unit) -> int:
@@ -132,6 +139,7 @@ class _OpenFile:
     """A data file while a unit of it is read."""
 
     def __init__(self, store: Store, spec: ReadSpec, unit: Unit) -> None:
+        self._store = store
         self._spec = spec
         self._task = unit.task
         self._threads = unit.threads
@@ -168,7 +176,7 @@ class _OpenFile:
 
     def read(self, groups: tuple[int, ...]) -> pa.Table:
         names = self._spec.result_schema.names
-        num_rows = sum(self._footer.row_counts[group] for group in groups)
+        num_rows = self._num_rows(groups)
         mask, looked_at = self._mask(groups)
         if mask is None:
             return self._assemble(names, self._load(groups, names), num_rows)
@@ -184,35 +192,69 @@ class _OpenFile:
         return self._assemble(names, columns, matching)
 
     def count(self, groups: tuple[int, ...]) -> int:
+        if self._task.rows is not None and not self._must_look_at(groups):
+            return sum(self._present_rows.count(*span) for span in self._spans(groups))
         mask, _ = self._mask(groups)
-        return sum(self._footer.row_counts[group] for group in groups) if mask is None else mask.true_count
+        return self._num_rows(groups) if mask is None else mask.true_count
 
     def _mask(self, groups: tuple[int, ...]) -> tuple[pa.BooleanArray | None, dict[str, Any]]:
         """Return which rows are wanted (None: all), and the columns read to find out."""
-        mask: Any = None
-        looked_at: dict[str, Any] = {}
-        num_rows = sum(self._footer.row_counts[group] for group in groups)
-        if self._spec.predicate is not None and not self._covered.issuperset(groups):
-            names = self._spec.predicate_columns
-            # Where there is little to do, all columns are decoded beside each other, for a match to be expected.
-            looked_at = self._load(groups, [*self._columns] if self._threads else names)
-            mask = self._spec.predicate.matches(self._assemble(names, looked_at, num_rows))
-        if self._task.rows is not None:
-            import pyarrow.compute as pc
+        if not self._must_look_at(groups):
+            return (None if self._task.rows is None else self._there(groups)), {}
+        names = self._spec.predicate_columns
+        # Where there is little to do, all columns are decoded beside each other, for a match to be expected.
+        looked_at = self._load(groups, [*self._columns] if self._threads else names)
+        return self._matches(groups, self._assemble(names, looked_at, self._num_rows(groups))), looked_at
 
-            there: Any = self._rows_there(groups)
-            mask = there if mask is None else pc.and_(mask, there)
-        return mask, looked_at
+    def _matches(self, groups: tuple[int, ...], rows: pa.Table) -> pa.BooleanArray:
+        """Return for which rows, given in the predicate's columns, it is true, among those that are there."""
+        predicate = self._spec.predicate or ALL_ROWS
+        if self._task.rows is None:
+            return predicate.matches(rows)
+        import pyarrow.compute as pc
 
-    def _rows_there(self, groups: tuple[int, ...]) -> Any:
+        compute: Any = pc
+        try:
+            mask = predicate.matches(rows)
+        except InvalidInputError:
+            # It may have failed on a row that is not there. Leaving those out first would cost every read more.
+            there = self._there(groups)
+            found: pa.BooleanArray = compute.replace_with_mask(
+                there, there, predicate.matches(rows.filter(there))
+            )
+            return found
+        if mask.true_count:  # else a vector need not be loaded
+            mask = compute.and_(mask, self._there(groups))
+        return mask
+
+    def _must_look_at(self, groups: tuple[int, ...]) -> bool:
+        """Whether the predicate may be true for some rows of the row groups only."""
+        return self._spec.predicate is not None and not self._covered.issuperset(groups)
+
+    @cached_value
+    def _present_rows(self) -> PresentRows:
         if self._task.rows is None:
             raise AssertionError("asked for without a selection")
-        counts = self._footer.row_counts
-        starts = [sum(counts[:group]) for group in groups]
-        parts: list[Any] = [
-            self._task.rows.keep(start, counts[group]) for start, group in zip(starts, groups, strict=True)
-        ]
-        return pa.concat_arrays(parts)
+        return self._task.rows.load(self._store, self._task.key, self._footer.first_rows[-1])
+
+    def _there(self, groups: tuple[int, ...]) -> Any:
+        """Return which rows of the row groups are there, by their places in the file, wherever reading begins."""
+        parts: list[Any] = [self._present_rows.keep(*span) for span in self._spans(groups)]
+        return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+
+    def _spans(self, groups: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        """Yield first row and length of each run of neighbours among the row groups."""
+        firsts = self._footer.first_rows
+        run_start = run_end = groups[0]
+        for group in groups:
+            if group != run_end:
+                yield firsts[run_start], firsts[run_end] - firsts[run_start]
+                run_start = group
+            run_end = group + 1
+        yield firsts[run_start], firsts[run_end] - firsts[run_start]
+
+    def _num_rows(self, groups: tuple[int, ...]) -> int:
+        return sum(self._footer.row_counts[group] for group in groups)
 
     def _load(self, groups: tuple[int, ...], names: Sequence[str]) -> dict[str, Any]:
         """Read columns that the file has, as they are in it."""
@@ -251,8 +293,12 @@ class _OpenFile:
                     hint="The file was not written for this table's schema: restore a version without it",
                 )
         if not arrays:
-            return pa.table({"": pa.nulls(num_rows)}).select([])
+            return _rows_without_columns(num_rows)
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _rows_without_columns(num_rows: int) -> pa.Table:
+    return pa.table({"": pa.nulls(num_rows)}).select([])
 
 
 def _keep(columns: dict[str, Any], mask: pa.BooleanArray, matching: int) -> dict[str, Any]:

@@ -14,19 +14,19 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from lakefmt.databases import available_cores
 from lakefmt.engine.duckdb_reader import can_read_with_duckdb, read_with_duckdb
 from lakefmt.engine.executor import ThreadExecutor
 from lakefmt.engine.footers import load_footer
-from lakefmt.engine.parquet_reader import Unit, count_unit, read_unit, row_group_runs
+from lakefmt.engine.parquet_reader import Unit, concat_rows, count_unit, read_unit, row_group_runs
 from lakefmt.engine.partition import partition_identity
 from lakefmt.engine.progress import track_rows
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Iterable, Iterator
+
+    import pyarrow as pa
 
     from lakefmt.engine.executor import Executor
     from lakefmt.engine.footers import Footer
@@ -54,7 +54,7 @@ def read_table(
     """
     read = track_rows(_read(store, tasks, spec, executor, whole=True), "read", _rows_of)
     tables = [table for table in read if table.num_rows]
-    return pa.concat_tables(tables) if tables else spec.result_schema.empty_table()
+    return concat_rows(tables, spec.result_schema)
 
 
 def read_batches(
@@ -125,7 +125,9 @@ def _read_wave(
     partitions: dict[tuple[Hashable, ...], list[_Pruned]] = {}
     if rows >= _DUCKDB_ROWS:
         for found in pruned:
-            partitions.setdefault(partition_identity(found.task.partition_values), []).append(found)
+            # Files that only pyarrow can read do not keep those beside them from DuckDB.
+            identity = partition_identity(found.task.partition_values), found.task.rows is None
+            partitions.setdefault(identity, []).append(found)
     pyarrows: list[_Pruned] = [] if partitions else pruned
     for files in partitions.values():
         rows = sum(found.uncovered_rows for found in files)

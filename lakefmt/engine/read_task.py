@@ -11,15 +11,36 @@ from lakefmt.cached import cached_value
 
 if TYPE_CHECKING:
     from lakefmt.expressions import Predicate
+    from lakefmt.store.contract import Store
 
-__all__ = ["ReadSpec", "ReadTask", "RowSelection"]
+__all__ = ["PresentRows", "ReadSpec", "ReadTask", "RowSelection"]
 
 
 class RowSelection(Protocol):
-    """Which rows of a file are there, by physical position: what a deletion vector says."""
+    """Which rows of a file are there, before anybody has looked: a deletion vector and where it is, say.
+
+    Small and picklable, since every task carries its own. The units of a file ask for the same one, from several
+    threads, and are given the same rows.
+    """
+
+    def load(self, store: Store, key: str, num_rows: int) -> PresentRows:
+        """Find out, for the file ``key`` of ``num_rows`` rows; may be a request to storage.
+
+        Raises:
+            CorruptTableError: what says so is missing or damaged, or not about this file.
+            UnsupportedFeatureError: it is kept in a way that this release does not know.
+            StoreError: storage failed.
+        """
+
+
+class PresentRows(Protocol):
+    """Which rows of a file are there, by physical position."""
 
     def keep(self, start: int, length: int) -> pa.BooleanArray:
         """Return, for ``length`` rows from the file's row ``start`` on, whether each is there."""
+
+    def count(self, start: int, length: int) -> int:
+        """Return how many of them are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,7 @@ _LEGACY_WRITER: Final = {
     6: frozenset({"identityColumns"}),
 }
 
-# Reader features that change nothing about reading current rows, or that are honoured: deletion vectors are refused
-# file by file (a table may allow them and have none).
+# Reader features that change nothing about reading current rows, or that are honoured.
 _READABLE: Final = frozenset(
     {
         "columnMapping",

@@ -116,6 +116,20 @@ class FileList:
         """Whether any file has rows deleted by a vector."""
         return self.table["deletion_vector"].null_count < self.num_files
 
+    @property
+    def deleted_rows(self) -> pa.ChunkedArray[Any]:
+        """How many rows the log says each file's vector deletes, 0 without one; null where it does not say."""
+        import pyarrow.compute as pc
+
+        vectors = self.table["deletion_vector"]
+        if not self.has_deletion_vectors:
+            return pa.chunked_array([pa.repeat(pa.scalar(0, pa.int64()), self.num_files)])
+        compute: Any = pc
+        counted: pa.ChunkedArray[Any] = compute.if_else(
+            pc.is_valid(vectors), pc.struct_field(vectors, "cardinality"), pa.scalar(0, pa.int64())
+        )
+        return counted
+
     def filter(self, mask: pa.BooleanArray | pa.ChunkedArray[Any]) -> FileList:
         """Keep the files where ``mask`` (one entry a file) is true."""
         return FileList(self.table.filter(mask))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.statistics import StatisticsReader
 from lakefmt.scan.prune import covers
 from lakefmt.scan.read import count_footers, count_matching
@@ -40,8 +43,31 @@ def _count_whole(store: Store, files: FileList, plan: ScanPlan) -> int:
     if files.num_files == 0:
         return 0
     counts: Any = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
-    deleted: Any = pc.struct_field(files.table["deletion_vector"], "cardinality")
+    deleted = files.deleted_rows
+    _check_deleted(plan, files, counts, deleted)
     known = int(pc.sum(counts).as_py() or 0) - int(pc.sum(deleted).as_py() or 0)
     if counts.null_count == 0:
         return known
     return known + count_footers(store, replace(plan, files=files.filter(pc.is_null(counts))))
+
+
+def _check_deleted(plan: ScanPlan, files: FileList, counts: Any, deleted: pa.ChunkedArray[Any]) -> None:
+    """Check that each vector deletes a number of rows that its file has; what is counted is not looked at again."""
+    if not files.has_deletion_vectors:
+        return
+    import pyarrow.compute as pc
+
+    zero = pa.scalar(0, pa.int64())
+    compute: Any = pc
+    possible = compute.and_(
+        compute.greater_equal(deleted, zero), compute.less_equal(deleted, compute.coalesce(counts, deleted))
+    )
+    wrong: Any = compute.invert(compute.fill_null(possible, False))
+    if compute.any(wrong).as_py():
+        raise CorruptTableError(
+            "The log says that a deletion vector leaves fewer rows of a file than none",
+            table=plan.snapshot.table_uri,
+            version=plan.snapshot.version,
+            path=files.filter(wrong).table["path"][0].as_py(),
+            hint="Restore the commit that added the vector from a backup, or open an earlier version",
+        )

@@ -97,11 +97,11 @@ def _enough_files(files: FileList, schema: Schema, limit: int) -> FileList:
     """Keep the first files that hold ``limit`` rows by the log's counts; a file without a count may hold none."""
     import pyarrow.compute as pc
 
-    most = files.table.slice(
-        0, max(limit, 1)
-    )  # a file holds a row, usually: never parse a million statistics for five
-    known: Any = StatisticsReader(most["stats"], schema).num_records()
-    counts: Any = pc.fill_null(known, 0)
+    # A file holds a row, usually: never parse a million statistics for five.
+    most = type(files)(files.table.slice(0, max(limit, 1)))
+    known: Any = StatisticsReader(most.table["stats"], schema).num_records()
+    present: Any = pc.subtract(known, most.deleted_rows)
+    counts: Any = pc.fill_null(present, 0)
     if (pc.sum(counts).as_py() or 0) < limit:
         return files
     running: Any = pc.cumulative_sum(counts)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefmt import engine
 from lakefmt.engine import ReadSpec, ReadTask
-from lakefmt.errors import LakefmtError, UnsupportedFeatureError
+from lakefmt.errors import LakefmtError
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.scan.locate import locate_all
+from lakefmt.scan.row_selection import vector_selections
 from lakefmt.schema import file_arrow_schema
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lakefmt.manifest import FileList
     from lakefmt.scan.plan import ScanPlan
+    from lakefmt.scan.row_selection import VectorSelection
     from lakefmt.store import Store
 
 __all__ = ["count_footers", "count_matching", "plan_tasks", "read_batches", "read_spec", "read_table"]
@@ -77,29 +79,9 @@ def read_spec(plan: ScanPlan) -> ReadSpec:
 
 
 def plan_tasks(store: Store, plan: ScanPlan) -> Iterator[ReadTask]:
-    """Yield a task for each of the plan's files.
-
-    Raises:
-        UnsupportedFeatureError: a file has rows deleted by a vector.
-    """
-    _check_no_vectors(plan)
+    """Yield a task for each of the plan's files."""
     for start in range(0, plan.files.num_files, _TASKS_AT_ONCE):
         yield from _tasks_of(store, plan, type(plan.files)(plan.files.table.slice(start, _TASKS_AT_ONCE)))
-
-
-def _check_no_vectors(plan: ScanPlan) -> None:
-    if not plan.files.has_deletion_vectors:
-        return
-    import pyarrow.compute as pc
-
-    table = plan.files.table
-    raise UnsupportedFeatureError(
-        "This release cannot read files with rows deleted by a deletion vector",
-        table=plan.snapshot.table_uri,
-        version=plan.snapshot.version,
-        path=table.filter(pc.is_valid(table["deletion_vector"]))["path"][0].as_py(),
-        hint="Read the table with DuckDB's delta extension or Spark, or rewrite it there (REORG ... APPLY (PURGE))",
-    )
 
 
 def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTask]:
@@ -113,14 +95,19 @@ def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTas
         for place, name in enumerate(snapshot.partition_columns)
     ]
     holds = nan_free_files(table["tags"]).to_pylist()
-    rows: Iterable[tuple[Any, Any, bool]] = zip(
-        locate_all(store, table["path"]).to_pylist(), table["size_bytes"].to_pylist(), holds, strict=True
+    rows: Iterable[tuple[Any, Any, bool, VectorSelection | None]] = zip(
+        locate_all(store, table["path"]).to_pylist(),
+        table["size_bytes"].to_pylist(),
+        holds,
+        vector_selections(files),
+        strict=True,
     )
-    for number, (key, size_bytes, hold) in enumerate(rows):
+    for number, (key, size_bytes, hold, selection) in enumerate(rows):
         yield ReadTask(
             key=key,
             size_bytes=size_bytes,
             partition_values=tuple(values[number] for values in partitions),
+            rows=selection,
             float_bounds_hold=hold,
         )
 

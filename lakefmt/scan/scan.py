@@ -107,7 +107,9 @@ class Scan:
 
     def files(self) -> pa.Table:
         """Return the files this scan reads; see ``Table.files`` for the columns."""
-        files = self.plan.files.table
+        import pyarrow.compute as pc
+
+        files, deleted = self.plan.files.table, self.plan.files.deleted_rows
         snapshot = self._snapshot
         schema = snapshot.schema
         from lakefmt.scan.locate import locate_all
@@ -115,7 +117,8 @@ class Scan:
         columns: dict[str, Any] = {
             "path": locate_all(self._store, files["path"]),
             "size_bytes": files["size_bytes"],
-            "num_rows": StatisticsReader(files["stats"], schema).num_records(),
+            "num_rows": pc.subtract(StatisticsReader(files["stats"], schema).num_records(), deleted),
+            "deleted_rows": deleted,
             "modified": _as_times(files["modified_ms"]),
             "partition_values": _typed_partition_values(
                 files["partition_values"], schema, snapshot.partition_columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -373,8 +374,20 @@ def test_predicate_that_fails_on_a_value_says_so(local_store: Store, reader: str
 
 
 class EveryThird:
+    """A selection that says itself which rows are there, and how often it was asked to find out."""
+
+    def __init__(self) -> None:
+        self.loaded: list[tuple[str, int]] = []
+
+    def load(self, store: Store, key: str, num_rows: int) -> EveryThird:
+        self.loaded.append((key, num_rows))
+        return self
+
     def keep(self, start: int, length: int) -> pa.BooleanArray:
         return pa.array([position % 3 == 0 for position in range(start, start + length)])
+
+    def count(self, start: int, length: int) -> int:
+        return self.keep(start, length).true_count
 
 
 def test_row_selection_is_by_physical_position_under_any_predicate(store: Store) -> None:
@@ -384,6 +397,54 @@ def test_row_selection_is_by_physical_position_under_any_predicate(store: Store)
     spec = spec_of(TRIPS.schema, "id >= 500", columns=("id",))
     assert read_table(store, [selected], spec)["id"].to_pylist() == list(range(501, 1_000, 3))
     assert count_matching(store, [selected], spec) == len(range(501, 1_000, 3))
+    without_columns = spec_of(TRIPS.schema, columns=())
+    assert read_table(store, [selected], without_columns).num_rows == len(range(0, 1_000, 3))
+    assert count_matching(store, [selected], without_columns) == len(range(0, 1_000, 3))
+
+
+def test_row_groups_that_are_no_neighbours_keep_their_places(store: Store) -> None:
+    selected = replace(put(store, TRIPS, row_group_size=70), rows=EveryThird())
+    spec = spec_of(TRIPS.schema, "id between 100 and 200 or id between 600 and 700", columns=("id",))
+    expected = [i for i in [*range(100, 201), *range(600, 701)] if i % 3 == 0]
+    assert read_table(store, [selected], spec)["id"].to_pylist() == expected
+    assert count_matching(store, [selected], spec) == len(expected)
+
+
+def test_selection_is_not_loaded_where_no_row_could_be_left(store: Store) -> None:
+    rows = EveryThird()
+    selected = replace(put(store, TRIPS, row_group_size=70), rows=rows)
+    for where in ("id > 5000", "city = 'city-0' and id = 12", "id = 11"):
+        matching = read_table(store, [selected], spec_of(TRIPS.schema, where)).num_rows
+        assert (matching, bool(rows.loaded)) == (0, where == "id = 11")
+    assert set(rows.loaded) == {(selected.key, 1_000)}
+
+
+def test_predicate_may_fail_on_a_row_that_is_not_there(store: Store) -> None:
+    texts = pa.table({"text": [str(i) if i % 3 == 0 else "no number" for i in range(100)]})
+    selected = replace(put(store, texts, row_group_size=30), rows=EveryThird())
+    spec = spec_of(texts.schema, "CAST(text AS INTEGER) >= 50")
+    assert read_table(store, [selected], spec)["text"].to_pylist() == [str(i) for i in range(51, 100, 3)]
+    assert count_matching(store, [selected], spec) == len(range(51, 100, 3))
+
+
+def test_files_with_a_selection_leave_the_others_to_duckdb(
+    local_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_module, "_DUCKDB_ROWS", 1)
+    asked: list[list[str]] = []
+    read_with_duckdb = read_module.read_with_duckdb
+
+    def listening(store: Store, tasks: Any, spec: ReadSpec, *, whole: bool) -> Any:
+        asked.append([task.key for task in tasks])
+        return read_with_duckdb(store, tasks, spec, whole=whole)
+
+    monkeypatch.setattr(read_module, "read_with_duckdb", listening)
+    plain = put(local_store, TRIPS, "plain.parquet")
+    selected = replace(put(local_store, TRIPS, "selected.parquet"), rows=EveryThird())
+    spec = spec_of(TRIPS.schema, "id % 7 = 0", columns=("id",))
+    found = read_table(local_store, [plain, selected], spec)["id"].to_pylist()
+    assert sorted(found) == sorted([*range(0, 1_000, 7), *range(0, 1_000, 21)])
+    assert asked == [["plain.parquet"]]
 
 
 def test_task_of_some_row_groups_reads_these(store: Store) -> None:
