@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 LATEST := .venv-latest
+SPARK := .venv-spark
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
 
-.PHONY: help setup emulators demo test test-latest check format lint types imports bench bench-smoke clean
+.PHONY: help setup emulators demo test test-latest interop-spark check format lint types imports bench bench-smoke clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -55,6 +56,14 @@ $(LATEST)/.ready: pyproject.toml constraints.txt
 test-latest: $(LATEST)/.ready  ## the tests on the newest release of every dependency
 	$(LATEST)/bin/python -m pytest -n 2
 
+$(SPARK)/.ready: tests/interop_spark/requirements.txt
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/interop_spark/requirements.txt
+	touch $@
+
+interop-spark: setup $(SPARK)/.ready  ## real Spark writes for us and reads ours; needs Java 17 and Maven Central
+	$(BIN)/python -m pytest tests/interop_spark
+
 bench: setup  ## side-by-side measurements against peers -> docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
@@ -62,4 +71,4 @@ bench-smoke: setup  ## the benchmarks on small data, to see that they run
 	$(BIN)/python -m benchmarks --quick
 
 clean:
-	rm -rf $(VENV) $(LATEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(LATEST) $(SPARK) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

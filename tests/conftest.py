@@ -1,7 +1,8 @@
-"""Servers and places that tests of several packages use."""
+"""Servers, places and comparisons that tests of several packages use."""
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,12 @@ pytest.register_assert_rewrite("lakefmt.testing.store_contract")
 from lakefmt.testing.servers import AzureServer, GcsServer, S3Server  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import pyarrow as pa
+
+_MANY_ROWS = 10_000  # past which Python's own values take too long
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +72,43 @@ def table_uri(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict
         case _:
             bucket: str = request.getfixturevalue("s3_bucket")
             return f"{bucket}/table", request.getfixturevalue("s3_options")
+
+
+@pytest.fixture(scope="session")
+def assert_same_rows() -> Callable[[pa.Table, pa.Table], None]:
+    """A function that compares a reader's rows with those expected, value for value, in any order."""
+
+    def check(found: pa.Table, expected: pa.Table) -> None:
+        assert set(found.column_names) == set(expected.column_names)
+        found = found.select(expected.column_names)
+        if expected.num_rows > _MANY_ROWS:
+            key = expected.column_names[0]
+            assert found.cast(expected.schema).sort_by(key).equals(expected)
+            return
+        assert _rows_of(found) == _rows_of(expected)
+
+    return check
+
+
+def _rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
+    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    return sorted(zip(*columns, strict=True), key=repr)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float():
+            return repr(value)  # NaN equals itself, -0.0 does not equal 0.0
+        case dt.datetime():
+            return value.isoformat() if value.tzinfo is None else value.astimezone(dt.UTC).isoformat()
+        case dict():
+            return tuple(sorted((name, _plain(member)) for name, member in value.items()))
+        case list():
+            # A map comes as pairs, or as structs of key and value, in the reader's own order.
+            if value and all(isinstance(each, dict) and set(each) == {"key", "value"} for each in value):
+                value = [(each["key"], each["value"]) for each in value]
+            if value and all(isinstance(each, tuple) for each in value):
+                return tuple(sorted(((_plain(k), _plain(v)) for k, v in value), key=repr))
+            return tuple(_plain(each) for each in value)
+        case _:
+            return value

@@ -1,8 +1,7 @@
-"""The other readers of the format, each behind one call, and rows in a form in which they can be compared."""
+"""The other readers of the format, each behind one call."""
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib.util
 import subprocess
 import sys
@@ -17,12 +16,9 @@ import pytest
 import lakefmt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import duckdb
-
-
-_MANY_ROWS = 10_000  # past which Python's own values take too long
 
 
 class Reader(Protocol):
@@ -217,43 +213,3 @@ def s3_table(s3_elsewhere: tuple[str, str]) -> tuple[str, dict[str, str]]:
 def our_options(s3_table: tuple[str, dict[str, str]]) -> dict[str, Any]:
     """Options for the same place as s3fs names them."""
     return fsspec_options(s3_table[1])
-
-
-@pytest.fixture(scope="session")
-def assert_same_rows() -> Callable[[pa.Table, pa.Table], None]:
-    """A function that compares a reader's rows with those expected, value for value, in any order."""
-
-    def check(found: pa.Table, expected: pa.Table) -> None:
-        assert set(found.column_names) == set(expected.column_names)
-        found = found.select(expected.column_names)
-        if expected.num_rows > _MANY_ROWS:
-            key = expected.column_names[0]
-            assert found.cast(expected.schema).sort_by(key).equals(expected)
-            return
-        assert _rows_of(found) == _rows_of(expected)
-
-    return check
-
-
-def _rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
-    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
-    return sorted(zip(*columns, strict=True), key=repr)
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case float():
-            return repr(value)  # NaN equals itself, -0.0 does not equal 0.0
-        case dt.datetime():
-            return value.isoformat() if value.tzinfo is None else value.astimezone(dt.UTC).isoformat()
-        case dict():
-            return tuple(sorted((name, _plain(member)) for name, member in value.items()))
-        case list():
-            # A map comes as pairs, or as structs of key and value, in the reader's own order.
-            if value and all(isinstance(each, dict) and set(each) == {"key", "value"} for each in value):
-                value = [(each["key"], each["value"]) for each in value]
-            if value and all(isinstance(each, tuple) for each in value):
-                return tuple(sorted(((_plain(k), _plain(v)) for k, v in value), key=repr))
-            return tuple(_plain(each) for each in value)
-        case _:
-            return value

@@ -1,0 +1,1 @@
+"""The tables that Spark writes, a module a group of features."""

@@ -1,0 +1,119 @@
+"""Spark reads what lakefmt wrote, value for value, whole and filtered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from interop.kinds_of_write import CASES
+
+import lakefmt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOT_READ = {
+    "in_folder_2": "Spark decodes the folder's name once too often",
+}
+SMALL = pa.table(
+    {
+        "id": pa.array([1, 2, 3, None], pa.int64()),
+        "text": ["a", "Zürich", None, "x" * 100],
+        "price": pa.array([1.5, -0.25, None, 1e300], pa.float64()),
+        "part": [1, 1, 2, None],
+    }
+)
+FILTERS = [
+    "id = 2",
+    "id > 1",
+    "id IS NULL",
+    "text = 'Zürich'",
+    "text > 'x'",
+    "price < 0",
+    "part = 1",
+    "part IS NULL",
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_same_rows_come_back(case, spark, tmp_path, assert_same_rows):
+    if reason := NOT_READ.get(case.name):
+        pytest.skip(reason)
+    uri = str(tmp_path / case.folder)
+    rows = case.write(uri, {})
+    assert_same_rows(spark.read(uri), rows)
+
+
+@pytest.mark.parametrize("where", FILTERS)
+def test_filters_keep_the_rows_that_match(where, spark, tmp_path, assert_same_rows):
+    """Spark prunes by the statistics that lakefmt wrote."""
+    uri = str(tmp_path / "table")
+    table = lakefmt.create(uri, SMALL.schema, partition_by=["part"])
+    for row in range(SMALL.num_rows):
+        table.append(SMALL.slice(row, 1))
+    assert_same_rows(spark.read(uri, where), table.scan(where=where).to_arrow())
+
+
+@pytest.mark.parametrize(
+    "encoding", ["DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"]
+)
+def test_newer_encodings_of_pages_are_read(encoding, spark, tmp_path, assert_same_rows):
+    """What lakefmt may one day write for smaller files: is Spark's vectorised reader up to it?"""
+    numbers = np.arange(50_000)
+    columns: dict[str, Any] = {
+        "DELTA_BINARY_PACKED": {
+            "id": numbers,
+            "small": pa.array(numbers % 1000 - 500, pa.int32()),
+            "tiny": pa.array(numbers % 100, pa.int8()),
+            "at": pa.array(numbers * 1_000_003, pa.timestamp("us", "UTC")),
+            "day": pa.array(numbers.astype(np.int32) % 20_000, pa.date32()),
+            "price": pa.array(numbers, pa.int64()).cast(pa.decimal128(18, 0)),
+            "some": pa.array([None if n % 3 else int(n) for n in numbers], pa.int64()),
+        },
+        "BYTE_STREAM_SPLIT": {
+            "id": numbers,
+            "x": numbers / 7,
+            "y": pa.array((numbers / 7).astype(np.float32)),
+        },
+    }.get(
+        encoding, {"id": numbers, "text": [f"row {n}" for n in numbers], "raw": [b"%d" % n for n in numbers]}
+    )
+    rows = pa.table(columns)
+    uri = tmp_path / "table"
+    lakefmt.create(str(uri), rows.schema, properties={"delta.enableDeletionVectors": "false"}).append(rows)
+    rewrite(
+        uri,
+        encoding,
+        [name for name in rows.column_names if encoding == "DELTA_BINARY_PACKED" or name != "id"],
+    )
+    spark.sql("REFRESH TABLE {t}", uri)
+    assert_same_rows(spark.read(uri), rows)
+    assert spark.read(uri, "id BETWEEN 777 AND 778").num_rows == 2
+
+
+def rewrite(uri: Path, encoding: str, columns: list[str]) -> None:
+    """Write the table's one data file again with other encodings, under its own name and with its size in the log."""
+    (file,) = uri.glob("*.parquet")
+    old_size = file.stat().st_size
+    pq.write_table(
+        pq.read_table(file),
+        file,
+        use_dictionary=False,
+        column_encoding=dict.fromkeys(columns, encoding),
+        store_decimal_as_integer=True,
+    )
+    written = pq.ParquetFile(file).metadata.row_group(0)
+    found = {
+        encoding
+        for index in range(written.num_columns)
+        if written.column(index).path_in_schema in columns
+        for encoding in written.column(index).encodings
+    }
+    assert encoding in found
+    log = uri / "_delta_log" / f"{1:020}.json"
+    text = log.read_text()
+    assert f'"size":{old_size}' in text
+    log.write_text(text.replace(f'"size":{old_size}', f'"size":{file.stat().st_size}'))
