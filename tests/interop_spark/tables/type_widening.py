@@ -8,6 +8,7 @@ from interop_spark.cases import add_case, table
 from interop_spark.sql import create, run
 
 WIDENING = {"delta.enableTypeWidening": "true"}
+LOCAL_TIMES = {"delta.feature.timestampNtz": "supported"}
 CHANGES = {
     "byte_to_short_to_int_to_long": (
         "TINYINT",
@@ -44,7 +45,7 @@ CHANGES = {
 
 def _widened(start: str, first: str, steps: list[tuple[str, str]], **properties: str) -> Any:
     def write(spark: Any, path: str) -> None:
-        create(spark, path, f"id INT, x {start}", WIDENING | properties)
+        create(spark, path, f"id INT, x {start}", WIDENING | LOCAL_TIMES | properties)
         run(spark, path, f"INSERT INTO {{t}} VALUES (0, {first}), (1, NULL)")
         for number, (kind, value) in enumerate(steps):
             run(
@@ -63,7 +64,7 @@ def _partitioned(start: str, first: str, steps: list[tuple[str, str]]) -> Any:
             spark,
             path,
             f"id INT, x {start}",
-            WIDENING | {"delta.checkpointInterval": "2"},
+            WIDENING | LOCAL_TIMES | {"delta.checkpointInterval": "2"},
             "PARTITIONED BY (x)",
         )
         run(spark, path, f"INSERT INTO {{t}} VALUES (0, {first}), (1, NULL)")
@@ -103,7 +104,7 @@ def widened_inside_structs_lists_and_maps(spark: Any, path: str) -> None:
         spark,
         path,
         "id INT, s STRUCT<a: TINYINT, d: STRUCT<b: FLOAT>>, l ARRAY<SMALLINT>, m MAP<INT, DECIMAL(5, 2)>, ls ARRAY<STRUCT<c: DATE>>",
-        WIDENING,
+        WIDENING | LOCAL_TIMES,
     )
     run(
         spark,
