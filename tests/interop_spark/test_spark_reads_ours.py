@@ -70,7 +70,9 @@ def test_newer_encodings_of_pages_are_read(encoding, spark, tmp_path, assert_sam
             "tiny": pa.array(numbers % 100, pa.int8()),
             "at": pa.array(numbers * 1_000_003, pa.timestamp("us", "UTC")),
             "day": pa.array(numbers.astype(np.int32) % 20_000, pa.date32()),
-            "price": pa.array(numbers, pa.int64()).cast(pa.decimal128(18, 0)),
+            "price": pa.array(numbers % 1000, pa.int64())
+            .cast(pa.decimal128(19, 0))
+            .cast(pa.decimal128(18, 0)),
             "some": pa.array([None if n % 3 else int(n) for n in numbers], pa.int64()),
         },
         "BYTE_STREAM_SPLIT": {
