@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -117,4 +118,6 @@ def _child(job: str, arguments: Sequence[str]) -> Measured:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_child(sys.argv[1], sys.argv[2:]))))
+    print(json.dumps(asdict(_child(sys.argv[1], sys.argv[2:]))), flush=True)
+    # What a library does when the interpreter ends (some crash, with threads still at work) is not measured.
+    os._exit(0)

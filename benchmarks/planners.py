@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "connect_duckdb_with_delta",
-    "import_lakefmt",
-    "import_what_pyarrow_imports",
     "list_files_with_delta_rs",
     "list_files_with_lakefmt",
     "plan_with_delta_rs",
@@ -30,7 +28,7 @@ _REMOTE_STORES = {f"lakefmt.store.{name}" for name in ("azure", "contract", "gcs
 
 def plan_with_lakefmt(path: str, where: str) -> Callable[[], int]:
     """Open and plan; the answer is how many files are left."""
-    lakefmt = import_lakefmt()
+    lakefmt = _import_lakefmt()
     return lambda: lakefmt.open(path).scan(where=where).plan.files.num_files
 
 
@@ -53,7 +51,7 @@ def plan_with_duckdb(path: str, where: str) -> Callable[[], int]:
 
 def list_files_with_lakefmt(path: str) -> Callable[[], int]:
     """Open and return all live files as an Arrow table; the answer is how many."""
-    lakefmt = import_lakefmt()
+    lakefmt = _import_lakefmt()
     return lambda: lakefmt.open(path).files().num_rows
 
 
@@ -62,7 +60,7 @@ def list_files_with_delta_rs(path: str) -> Callable[[], int]:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    import_what_pyarrow_imports()
+    _import_what_pyarrow_imports()
     return lambda: pa.table(DeltaTable(path).get_add_actions(flatten=True)).num_rows
 
 
@@ -81,11 +79,11 @@ def connect_duckdb_with_delta() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def import_lakefmt() -> ModuleType:
+def _import_lakefmt() -> ModuleType:
     """Import lakefmt with all that it, and pyarrow below it, would import in the midst of its first call."""
     import lakefmt
 
-    import_what_pyarrow_imports()
+    _import_what_pyarrow_imports()
     for name in ("duckdb", "orjson", "pyarrow.compute", "pyarrow.parquet", "pydantic"):
         importlib.import_module(name)
     for package in (
@@ -107,7 +105,7 @@ def import_lakefmt() -> ModuleType:
     return lakefmt
 
 
-def import_what_pyarrow_imports() -> None:
+def _import_what_pyarrow_imports() -> None:
     """Import what pyarrow loads, where it is installed, as soon as anything in Python becomes Arrow."""
     for name in ("numpy", "pandas"):
         importlib.import_module(name)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.registry import Settings
     from lakefmt.testing.servers import Request
 
-__all__ = ["measure"]
+__all__ = ["delta_rs_names", "measure"]
 
 APPENDS = 20
 KINDS = ("PUT", "GET", "HEAD", "LIST")
@@ -60,7 +60,7 @@ def _open_lakefmt(uri: str, options: dict[str, Any]) -> Callable[[pa.Table], Any
 def _open_delta_rs(uri: str, options: dict[str, Any]) -> Callable[[pa.Table], Any]:
     from deltalake import DeltaTable, write_deltalake
 
-    table = DeltaTable.create(uri, EVENT_SCHEMA, storage_options=_delta_rs_names(options))
+    table = DeltaTable.create(uri, EVENT_SCHEMA, storage_options=delta_rs_names(options))
     return lambda rows: write_deltalake(table, rows, mode="append")
 
 
@@ -71,7 +71,8 @@ def _read(uri: str, options: dict[str, Any]) -> Answer:
     return answer_of_rows(lakefmt.open(uri, storage_options=options).to_arrow())
 
 
-def _delta_rs_names(options: dict[str, Any]) -> dict[str, str]:
+def delta_rs_names(options: dict[str, Any]) -> dict[str, str]:
+    """Return options for s3fs as delta-rs names them."""
     return {
         "AWS_ACCESS_KEY_ID": options["key"],
         "AWS_SECRET_ACCESS_KEY": options["secret"],

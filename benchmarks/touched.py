@@ -1,7 +1,4 @@
-"""What a process touches on disk: which files of a folder it opens, and how many bytes it reads. Linux only.
-
-The kernel counts, so readers in native code are counted as well as Python.
-"""
+"""Which files of a folder are opened, as the kernel sees it: by native code as well as by Python. Linux only."""
 
 from __future__ import annotations
 
@@ -9,73 +6,49 @@ import contextlib
 import ctypes
 import os
 import struct
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-__all__ = ["Touched", "can_watch", "watch"]
+__all__ = ["can_watch", "watch_opened"]
 
-_ACCOUNT = Path("/proc/self/io")
 _IN_OPEN = 0x20
 _EVENT = struct.Struct("iIII")
 
 
-@dataclass(slots=True)
-class Touched:
-    """What was touched; filled when the watch ends.
-
-    Attributes:
-        files: how many files of the folder were opened, each counted once.
-        read_bytes: what reads returned, the page cache's answers included; pages mapped into memory are not seen.
-    """
-
-    files: int = 0
-    read_bytes: int = 0
-
-
 def can_watch() -> bool:
-    """Say whether this system keeps the account."""
-    return _ACCOUNT.exists()
+    """Say whether this system tells which files are opened."""
+    return hasattr(ctypes.CDLL(None), "inotify_init1")
 
 
 @contextlib.contextmanager
-def watch(folder: Path) -> Iterator[Touched]:
-    """Count what this process reads, and the files right in ``folder`` that anyone opens, until the block ends.
+def watch_opened(folder: Path) -> Iterator[set[str]]:
+    """Collect the names of the files right in ``folder`` that anyone opens; the set is filled when the block ends.
 
     Raises:
         OSError: the kernel does not watch, or had more to tell than it keeps.
     """
-    found = Touched()
+    found: set[str] = set()
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_NONBLOCK)
     try:
         if descriptor < 0 or libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_OPEN) < 0:
             raise OSError(ctypes.get_errno(), "the folder cannot be watched", str(folder))
-        before = _read_bytes()
         yield found
-        found.read_bytes = _read_bytes() - before
-        found.files = len(set(_opened(descriptor)))
+        found.update(_opened(descriptor))
     finally:
         os.close(descriptor)
 
 
-def _opened(descriptor: int) -> Iterator[bytes]:
+def _opened(descriptor: int) -> Iterator[str]:
     with contextlib.suppress(BlockingIOError):
         while events := os.read(descriptor, 1 << 20):
             at = 0
             while at < len(events):
                 watched, _, _, length = _EVENT.unpack_from(events, at)
+                at += _EVENT.size + length
                 if watched < 0:
                     raise OSError("the kernel dropped events: too many files were opened")
-                name = events[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")
-                if name.endswith(b".parquet"):
-                    yield name
-                at += _EVENT.size + length
-
-
-def _read_bytes() -> int:
-    line = next(line for line in _ACCOUNT.read_text().splitlines() if line.startswith("rchar:"))
-    return int(line.split()[1])
+                yield os.fsdecode(events[at - length : at].rstrip(b"\0"))

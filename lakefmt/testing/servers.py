@@ -43,12 +43,14 @@ class Request:
         path: bucket and key, decoded.
         query: the query string, as sent.
         status: what the client was told.
+        body_bytes: how much came with it.
     """
 
     method: str
     path: str
     query: str
     status: int
+    body_bytes: int
 
 
 @dataclass(slots=True)
@@ -161,7 +163,7 @@ class Gate:
                 if method == "HEAD":
                     body = b""
         with self._lock:
-            self._requests.append(Request(method, path, query, int(status.split()[0])))
+            self._requests.append(Request(method, path, query, int(status.split()[0]), len(body)))
         start_response(status, headers)
         return [body]
 
@@ -239,10 +241,15 @@ class S3Server(ObjectServer):
 
     def storage_options(self) -> dict[str, Any]:
         """Return options for s3fs; the credentials are no one's."""
+        return self.options_at(self.url)
+
+    @staticmethod
+    def options_at(url: str) -> dict[str, Any]:
+        """Return the options for such a server in another process."""
         return {
             "key": "testing",
             "secret": "testing-secret",
-            "endpoint_url": self.url,
+            "endpoint_url": url,
             "client_kwargs": {"region_name": "us-east-1"},
         }
 
