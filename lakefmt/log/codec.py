@@ -65,7 +65,7 @@ _INFO_FIELDS = {
     "isBlindAppend": "is_blind_append",
     "inCommitTimestamp": "in_commit_timestamp_ms",
 }
-_INFO_TYPES: dict[str, type | tuple[type, ...]] = {
+_INFO_TYPES: dict[str, type] = {
     "timestamp": int,
     "operation": str,
     "operationParameters": dict,
@@ -75,7 +75,6 @@ _INFO_TYPES: dict[str, type | tuple[type, ...]] = {
     "isBlindAppend": bool,
     "inCommitTimestamp": int,
 }
-_INFO_TIMES = frozenset({"timestamp", "inCommitTimestamp"})
 # The years 1 to 9999, in milliseconds since the epoch: what a datetime can hold.
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 
@@ -169,13 +168,14 @@ def decode_info(value: Mapping[str, Any]) -> CommitInfo:
     if not isinstance(value, dict):
         return CommitInfo()
     # A field of an unexpected type is kept as it came; so is a time that no calendar has, such as microseconds.
-    known: dict[str, Any] = {
-        k: v
-        for k, v in value.items()
-        if k in _INFO_TYPES and isinstance(v, _INFO_TYPES[k]) and (k not in _INFO_TIMES or _is_time(v))
-    }
-    more = {k: v for k, v in value.items() if k not in known and v is not None}
-    fields: dict[str, Any] = {_INFO_FIELDS[k]: v for k, v in known.items()}
+    fields: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    for name, item in value.items():
+        kind = _INFO_TYPES.get(name)
+        if kind is not None and isinstance(item, kind) and (kind is not int or _is_time(item)):
+            fields[_INFO_FIELDS[name]] = item
+        elif item is not None:
+            more[name] = item
     return CommitInfo(**fields, more=more)
 
 
