@@ -14,6 +14,7 @@ from lakefmt.errors import CorruptTableError, InvalidInputError, ObjectNotFoundE
 from lakefmt.log.paths import is_absolute_path
 from lakefmt.manifest.deletion_vectors import DeletedRows, decode_deletion_vector
 from lakefmt.manifest.z85 import decode_z85
+from lakefmt.store.location import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +100,7 @@ def _vector_key(
             # What stands before the 20 characters of the UUID is a folder: the "random prefix".
             prefix, name = text[:-_NAME_LENGTH], text[-_NAME_LENGTH:]
             file = f"deletion_vector_{UUID(bytes=decode_z85(name))}.bin"
-            return f"{prefix}/{file}" if prefix else file
+            return check_key(f"{prefix}/{file}" if prefix else file)
         case "p" if is_absolute_path(text):
             return locate(store, text)
         case "p":
