@@ -78,6 +78,18 @@ class Footer:
             starts.append(starts[-1] + count_leaves(field.type))
         return starts
 
+    @cached_value
+    def splits_integers(self) -> bool:
+        """Whether columns other than floats are in BYTE_STREAM_SPLIT, which DuckDB 1.5 cannot decode."""
+        if not self.metadata.num_row_groups:
+            return False
+        group = self.metadata.row_group(0)  # a writer is told so for a column, not for a row group
+        chunks = [group.column(leaf) for leaf in range(group.num_columns)]
+        return any(
+            "BYTE_STREAM_SPLIT" in chunk.encodings and chunk.physical_type not in ("FLOAT", "DOUBLE")
+            for chunk in chunks
+        )
+
 
 def load_footer(store: Store, key: str, size_bytes: int) -> Footer:
     """Return the footer of a data file.
@@ -145,12 +157,17 @@ def open_parquet(
 
     try:
         with _open(store, key, size_bytes) as source:
-            yield pq.ParquetFile(
+            parquet_file: Any = pq.ParquetFile  # the published stubs do not know all its options
+            yield parquet_file(
                 source,
                 metadata=None if footer is None else footer.metadata,
                 read_dictionary=dictionaries,
                 # Few large requests where a request costs; on a memory map it tells the system what comes next.
                 pre_buffer=True,
+                # Nanoseconds, the default, have no room for years before 1677 and after 2262, and wrap around.
+                coerce_int96_timestamp_unit="us",
+                # As the footer's schema tells types: plain ones, whatever extension the writer's library had.
+                arrow_extensions_enabled=False,
             )
     except (ObjectNotFoundError, FileNotFoundError) as error:
         raise CorruptTableError(

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from lakefmt.cached import cached_value
 from lakefmt.engine.footers import load_footer, open_parquet
-from lakefmt.engine.projection import FileColumn, adapt, find_column, repeat_value
+from lakefmt.engine.projection import FileColumn, adapt, find_column, missing_column, repeat_value
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
-from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError
+from lakefmt.errors import InvalidInputError, LakefmtError
 from lakefmt.expressions import ALL_ROWS
 
 if TYPE_CHECKING:
@@ -287,11 +287,7 @@ class _OpenFile:
             elif field.nullable:
                 arrays.append(pa.nulls(num_rows, field.type))
             else:
-                raise CorruptTableError(
-                    f"a data file lacks column {field.name!r}, which is NOT NULL",
-                    path=self._task.key,
-                    hint="The file was not written for this table's schema: restore a version without it",
-                )
+                raise missing_column(field.name, self._task.key)
         if not arrays:
             return _rows_without_columns(num_rows)
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError
+from lakefmt.schema.arrow import is_list
+from lakefmt.schema.casts import floor_to_microseconds
 
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
 
-__all__ = ["FileColumn", "adapt", "find_column", "find_field", "repeat_value"]
+__all__ = ["FileColumn", "adapt", "find_column", "find_field", "missing_column", "repeat_value"]
 
 _FIELD_ID = b"PARQUET:field_id"
 # A dictionary-encoded value takes two or three bytes, a plain string at least its length's four.
@@ -88,15 +90,16 @@ def adapt(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:
         return _adapt_struct(values, field, key=key, by_id=by_id)
     if pa.types.is_map(target) and pa.types.is_map(values.type):
         return _adapt_map(values, field, key=key, by_id=by_id)
-    if pa.types.is_list(target) and _is_list(values.type):
+    if pa.types.is_list(target) and is_list(values.type):
         return _adapt_list(values, field, key=key, by_id=by_id)
     if not _widens(values.type, target):
         raise _wrong_type(values.type, field, key)
     try:
-        # INT96 timestamps come as nanoseconds, of which the engines that write them mean the microseconds.
-        return values.cast(target, safe=not pa.types.is_timestamp(target))
+        if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
+            return floor_to_microseconds(values).cast(target)
+        return values.cast(target)
     except pa.ArrowInvalid as error:
-        raise _wrong_type(values.type, field, key) from error
+        raise _wrong_value(values.type, field, key, error) from error
 
 
 def find_field(fields: Any, wanted: pa.Field[Any], *, key: str, by_id: bool) -> int | None:
@@ -163,6 +166,8 @@ def _adapt_struct(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -
         member = members.field(i)
         position = find_field(present, member, key=key, by_id=by_id)
         if position is None:
+            if not member.nullable and values.null_count < len(values):
+                raise missing_column(f"{field.name}.{member.name}", key)
             arrays.append(pa.nulls(len(values), member.type))
         else:
             inner = member.with_name(f"{field.name}.{member.name}")
@@ -175,7 +180,7 @@ def _adapt_struct(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -
 def _adapt_list(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:
     target: Any = field.type
     element = target.value_field.with_name(f"{field.name}.element")
-    if pa.types.is_large_list(values.type):
+    if not pa.types.is_list(values.type):
         values = values.cast(pa.list_(values.type.value_field))
     inner = adapt(values.values, element, key=key, by_id=by_id)
     return pa.Array.from_buffers(
@@ -191,10 +196,6 @@ def _adapt_map(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> A
     return pa.Array.from_buffers(
         target, len(values), values.buffers()[:2], values.null_count, values.offset, children=[entries]
     )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def _widens(found: pa.DataType, target: pa.DataType) -> bool:
@@ -220,14 +221,24 @@ def _widens(found: pa.DataType, target: pa.DataType) -> bool:
         return kinds.is_date(target) or (kinds.is_timestamp(target) and naive.tz is None)
     if kinds.is_timestamp(found):
         return kinds.is_timestamp(target) and _same_clock(found, target)
-    if kinds.is_large_string(found) or kinds.is_string_view(found):
-        return kinds.is_string(target)
-    if kinds.is_large_binary(found) or kinds.is_binary_view(found) or kinds.is_fixed_size_binary(found):
-        return kinds.is_binary(target)
-    return False
+    # Strings of writers that do not annotate them come as bytes: the cast makes sure that they are UTF-8.
+    return _is_text(found) and (kinds.is_string(target) or kinds.is_binary(target))
 
 
 _INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kinds = pa.types
+    return (
+        kinds.is_string(kind)
+        or kinds.is_large_string(kind)
+        or kinds.is_string_view(kind)
+        or kinds.is_binary(kind)
+        or kinds.is_large_binary(kind)
+        or kinds.is_binary_view(kind)
+        or kinds.is_fixed_size_binary(kind)
+    )
 
 
 def _bits(kind: Any) -> int:
@@ -244,10 +255,28 @@ def _digits(kind: Any) -> int:
 def _same_clock(found: Any, target: Any) -> bool:
     """Whether the values of one timestamp type stand for those of another.
 
-    INT96, which is nanoseconds, may be an instant or a local time. Instants that a file calls local times are UTC:
-    so older delta-rs wrote them, and every reader takes them. A local time in a file that calls it an instant is not.
+    INT96 has no zone, and may be an instant or a local time. Instants that a file calls local times are UTC: so older
+    delta-rs wrote them, and every reader takes them. A local time in a file that calls it an instant is not.
     """
-    return found.unit == "ns" or found.tz is None or target.tz is not None
+    return found.tz is None or target.tz is not None
+
+
+def missing_column(name: str, key: str) -> CorruptTableError:
+    """Return the error of a file without a column that is never null."""
+    return CorruptTableError(
+        f"a data file lacks column {name!r}, which is NOT NULL",
+        path=key,
+        hint="The file was not written for this table's schema: restore a version without it",
+    )
+
+
+def _wrong_value(found: pa.DataType, field: pa.Field[Any], key: str, error: Exception) -> CorruptTableError:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return CorruptTableError(
+        f"column {field.name!r} of a data file is {found} and holds what is no {field.type}: {reason}",
+        path=key,
+        hint="The file was not written for this table's schema: restore a version without it, or rewrite the file",
+    )
 
 
 def _wrong_type(found: pa.DataType, field: pa.Field[Any], key: str) -> CorruptTableError:

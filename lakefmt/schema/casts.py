@@ -15,7 +15,7 @@ from lakefmt.schema.decimals import number_to_decimal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["choose_cast", "way_out"]
+__all__ = ["choose_cast", "floor_to_microseconds", "way_out"]
 
 _HINTS = {
     ("timestamp", "timestamp_tz"): "Say which time zone the times are in (assume_timezone, tz_localize)",
@@ -35,7 +35,7 @@ def choose_cast(source: pa.DataType, target: pa.DataType, truncate_ns: bool) -> 
         and kind == _kind(target)
         and cast("Any", source).unit == "ns"
     ):
-        return lambda values: _floor_to_microseconds(values).cast(target)
+        return lambda values: floor_to_microseconds(values).cast(target)
     match kind, _kind(target):
         case ("float", "float"):
             return lambda values: _cast_there_and_back(values, target)
@@ -98,7 +98,8 @@ def _int_to_float(values: Any, target: pa.DataType) -> Any:
     return cast_values
 
 
-def _floor_to_microseconds(values: Any) -> Any:
+def floor_to_microseconds(values: Any) -> Any:
+    """Return timestamps in nanoseconds as the microseconds they fall in, before 1970 too, zone or not."""
     import pyarrow.compute as pc
 
     zone = values.type.tz

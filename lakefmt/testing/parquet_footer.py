@@ -1,0 +1,130 @@
+"""Footers of Parquet files rewritten, to make files that no writer at hand makes.
+
+The schema in a footer says how the pages' values and levels are to be read: where another schema has the same levels,
+the pages are right for it too. So a list of three groups becomes one of two, and a string loses its annotation.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["CHILDREN", "CONVERTED_TYPE", "LOGICAL_TYPE", "NAME", "REPETITION", "drop", "rewrite_schema"]
+
+# Fields of parquet.thrift's FileMetaData and SchemaElement.
+_SCHEMA = 2
+REPETITION, NAME, CHILDREN, CONVERTED_TYPE, LOGICAL_TYPE = 3, 4, 5, 6, 10
+
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
+
+
+def rewrite_schema(path: Path, change: Callable[[list[dict[int, Any]]], list[dict[int, Any]]]) -> None:
+    """Rewrite the schema of a file in place.
+
+    Args:
+        path: the file.
+        change: from the schema's elements, depth first, to those wanted. An element has pairs of a thrift type and
+            a value by field number.
+    """
+    data = path.read_bytes()
+    (length,) = struct.unpack("<I", data[-8:-4])
+    metadata, _ = _read_struct(data, len(data) - 8 - length)
+    kind, (element_kind, elements) = metadata[_SCHEMA]
+    metadata[_SCHEMA] = (kind, (element_kind, change(elements)))
+    footer = _write_struct(metadata)
+    path.write_bytes(data[: -8 - length] + footer + struct.pack("<I", len(footer)) + b"PAR1")
+
+
+def drop(element: dict[int, Any], *numbers: int) -> dict[int, Any]:
+    """Return a schema element without some fields, such as its annotations."""
+    return {number: value for number, value in element.items() if number not in numbers}
+
+
+def _read_struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
+    fields: dict[int, Any] = {}
+    number = 0
+    while (header := data[at]) != 0:
+        at += 1
+        if header >> 4:
+            number += header >> 4
+        else:
+            raw, at = _read_varint(data, at)
+            number = (raw >> 1) ^ -(raw & 1)
+        kind = header & 15
+        value, at = _read_value(data, at, kind) if kind not in (_TRUE, _FALSE) else (None, at)
+        fields[number] = (kind, value)
+    return fields, at + 1
+
+
+def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
+    if kind == _STRUCT:
+        return _read_struct(data, at)
+    if kind in (_LIST, _SET):
+        size, member = data[at] >> 4, data[at] & 15
+        at += 1
+        if size == 15:
+            size, at = _read_varint(data, at)
+        values = []
+        for _ in range(size):
+            value, at = _read_value(data, at, member)
+            values.append(value)
+        return (member, values), at
+    if kind == _BINARY:
+        size, at = _read_varint(data, at)
+        return data[at : at + size], at + size
+    if kind == _DOUBLE:
+        return data[at : at + 8], at + 8
+    if kind in (_TRUE, _FALSE, _BYTE):
+        return data[at], at + 1
+    return _read_varint(data, at)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 128:
+            return value, at
+
+
+def _write_struct(fields: dict[int, Any]) -> bytes:
+    out = b""
+    last = 0
+    for number, (kind, value) in sorted(fields.items()):
+        delta = number - last
+        last = number
+        out += bytes([delta << 4 | kind]) if 0 < delta < 16 else bytes([kind]) + _write_varint(number << 1)
+        out += b"" if kind in (_TRUE, _FALSE) else _write_value(kind, value)
+    return out + b"\0"
+
+
+def _write_value(kind: int, value: Any) -> bytes:
+    if kind == _STRUCT:
+        return _write_struct(value)
+    if kind in (_LIST, _SET):
+        member, values = value
+        size = len(values)
+        head = bytes([size << 4 | member]) if size < 15 else bytes([0xF0 | member]) + _write_varint(size)
+        return head + b"".join(_write_value(member, each) for each in values)
+    if kind == _BINARY:
+        return _write_varint(len(value)) + bytes(value)
+    if kind == _DOUBLE:
+        return bytes(value)
+    if kind in (_TRUE, _FALSE, _BYTE):
+        return bytes([value])
+    return _write_varint(value)
+
+
+def _write_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
