@@ -169,13 +169,14 @@ def protocol_for(schema_features: frozenset[str], configuration: dict[str, str])
     """Return the protocol of a new table: reader 3 / writer 7 with exactly the features it needs.
 
     Args:
-        schema_features: features that the schema's types need (``timestampNtz``).
+        schema_features: features that the schema's columns need (``timestampNtz``).
         configuration: the table's properties.
     """
     features = set(schema_features)
-    if not features <= _WRITABLE:
+    refused = sorted(features - _WRITABLE - {"invariants"})  # "not null" is the invariant we hold
+    if refused:
         raise UnsupportedFeatureError(
-            f"This release cannot make tables that need {', '.join(sorted(features - _WRITABLE))}",
+            f"This release cannot make tables that need {', '.join(refused)}",
             hint="Choose other column types",
         )
     for feature, name in (
@@ -186,11 +187,8 @@ def protocol_for(schema_features: frozenset[str], configuration: dict[str, str])
         if configuration.get(name, "false").lower() == "true":
             features.add(feature)
     reader = features & {"deletionVectors", "timestampNtz"}
-    if not features:
-        # The oldest protocol every reader knows; version 2 is what column invariants' absence costs nothing on.
-        return Protocol(1, 2)
-    if not reader and features == {"appendOnly"}:
-        return Protocol(1, 2)
+    if features <= _LEGACY_WRITER[2]:
+        return Protocol(1, 2)  # the oldest protocol that every reader knows
     if not reader:
         return Protocol(1, 7, None, frozenset(features))
     return Protocol(3, 7, frozenset(reader), frozenset(features))

@@ -55,9 +55,21 @@ def check_new_schema(schema: Schema, *, column_mapping: bool = False) -> None:
 
 
 def features_of(schema: Schema) -> list[str]:
-    """Return the table features that the types of the schema need, such as ``timestampNtz``, sorted."""
-    names = {type_.name for _, type_ in _types(schema.fields) if isinstance(type_, PrimitiveType)}
-    return sorted(_FEATURES[name] for name in names & _FEATURES.keys())
+    """Return the table features that the schema's columns need, such as ``timestampNtz``, sorted.
+
+    A required column needs ``invariants``: to Spark "not null" is one, and it refuses a table of writer version 7 that
+    has required columns and does not list the feature.
+    """
+    types = [type_ for _, type_ in _types(schema.fields)]
+    needed = {
+        _FEATURES[type_.name]
+        for type_ in types
+        if isinstance(type_, PrimitiveType) and type_.name in _FEATURES
+    }
+    members = [each for type_ in types if isinstance(type_, StructType) for each in type_.fields]
+    if any(not each.nullable for each in (*schema.fields, *members)):
+        needed.add("invariants")
+    return sorted(needed)
 
 
 def _check_names(fields: tuple[Field, ...], parents: FieldPath, *, column_mapping: bool) -> None:

@@ -107,3 +107,12 @@ def test_new_table_lists_exactly_what_it_needs():
     assert protocol_for(frozenset(), {"delta.enableChangeDataFeed": "true"}) == Protocol(
         1, 7, None, frozenset({"changeDataFeed"})
     )
+
+
+def test_new_table_with_required_columns_lists_invariants_and_is_writable():
+    protocol = protocol_for(frozenset({"invariants"}), {"delta.enableDeletionVectors": "true"})
+    assert protocol == Protocol(
+        3, 7, frozenset({"deletionVectors"}), frozenset({"deletionVectors", "invariants"})
+    )
+    check_writable(protocol, metadata(), **PLACE)
+    assert protocol_for(frozenset({"invariants"}), {"delta.appendOnly": "true"}) == Protocol(1, 2)

@@ -44,3 +44,9 @@ def test_types_ask_for_their_features():
     assert features_of(schema) == ["timestampNtz"]
     assert features_of(Schema([Field("v", PrimitiveType("variant"))])) == ["variantType"]
     assert features_of(Schema.from_arrow({"a": "long"})) == []
+
+
+def test_required_columns_need_the_feature_that_spark_asks_for_them():
+    required = Field("x", PrimitiveType("integer"), nullable=False)
+    assert features_of(Schema([required])) == ["invariants"]
+    assert features_of(Schema([Field("s", StructType((required,)))])) == ["invariants"]
