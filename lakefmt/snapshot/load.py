@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from lakefmt.errors import CorruptTableError, VersionNotFoundError
 from lakefmt.log import decode_commit, list_commits_after, load_segment
 from lakefmt.log.listing import read_commit_bytes
 from lakefmt.manifest.checkpoint import read_checkpoint_state
@@ -14,11 +16,13 @@ from lakefmt.snapshot.snapshot import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lakefmt.log import Catalog, Commit
+    from lakefmt.log import Catalog, Commit, LogSegment
     from lakefmt.log.paths import LogFile
     from lakefmt.store import Store
 
 __all__ = ["advance_snapshot", "load_commits", "load_snapshot"]
+
+_log = logging.getLogger("lakefmt.log")
 
 _READ_THREADS = 16
 # Below this many bytes a local read costs less than handing it to a thread.
@@ -28,11 +32,35 @@ _READ_IN_LINE = 4
 def load_snapshot(store: Store, version: int | None = None, catalog: Catalog | None = None) -> Snapshot:
     """Load ``version`` (None: the newest) from the log, or from what ``catalog`` says of it.
 
+    A checkpoint only shortens the way: where one cannot be read, another one of its version, an older one or the
+    commits from the start are taken instead, as far as they are still there.
+
     Raises:
         TableNotFoundError, VersionNotFoundError, CorruptTableError, UnsupportedFeatureError: as
             ``log.load_segment``, ``log.decode_commit`` and ``manifest.read_checkpoint_state`` say.
     """
     segment = load_segment(store, version, catalog)
+    try:
+        return _load_segment_state(store, segment, catalog)
+    except CorruptTableError as error:
+        first_error, unreadable = error, _unreadable_checkpoint(segment, error)
+    while unreadable:
+        try:
+            segment = load_segment(store, segment.version, catalog, unreadable)
+        except (CorruptTableError, VersionNotFoundError):
+            break  # nothing is left to begin with
+        try:
+            snapshot = _load_segment_state(store, segment, catalog)
+        except CorruptTableError as error:
+            also = _unreadable_checkpoint(segment, error)
+            unreadable = unreadable | also if also else frozenset()
+        else:
+            _log.warning("%s Version %d was read without it", first_error, segment.version)
+            return snapshot
+    raise first_error
+
+
+def _load_segment_state(store: Store, segment: LogSegment, catalog: Catalog | None) -> Snapshot:
     state = TableState(None, None, {}, {})
     if segment.checkpoint:
         found = read_checkpoint_state(store, segment.checkpoint)
@@ -43,16 +71,33 @@ def load_snapshot(store: Store, version: int | None = None, catalog: Catalog | N
             {d.domain: d for d in found.domains if not d.removed},
         )
     commits = load_commits(store, segment.commits)
+    state = replay_state(state, commits)
+    if segment.checkpoint and (state.protocol is None or state.metadata is None):
+        raise CorruptTableError(
+            "The checkpoint holds no protocol or no metaData action",
+            table=store.uri,
+            version=segment.checkpoint_version,
+            path=segment.checkpoint[0].key,
+            hint="Delete the checkpoint if the commits before it are still there, or restore it from a backup",
+        )
     return Snapshot(
         store,
-        replay_state(state, commits),
+        state,
         version=segment.version,
         written_ms=segment.written_ms,
-        segment=segment,
+        last_commit=segment.last_commit,
+        checksum=segment.checksum,
+        checkpoint=segment.checkpoint,
         base=None,
         commits=tuple(commits),
         catalog=catalog,
     )
+
+
+def _unreadable_checkpoint(segment: LogSegment, error: CorruptTableError) -> frozenset[str]:
+    """Return the keys of the segment's checkpoint if ``error`` is about one of its files; else none."""
+    keys = frozenset(file.key for file in segment.checkpoint)
+    return keys if error.path in keys else frozenset()
 
 
 def advance_snapshot(store: Store, snapshot: Snapshot) -> Snapshot:

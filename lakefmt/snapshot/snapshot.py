@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError, LakefmtError
+from lakefmt.log.checksum import load_checksum
 from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
 from lakefmt.manifest.checkpoint import read_checkpoint_files
 from lakefmt.manifest.file_list import FileList
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
 from lakefmt.snapshot.replay import replay_files
+from lakefmt.snapshot.verify import find_discrepancies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from lakefmt.log import Catalog, Commit, DomainMetadata, LogSegment, Metadata, Protocol, TransactionId
+    from lakefmt.log import Catalog, Commit, DomainMetadata, Metadata, Protocol, TransactionId
+    from lakefmt.log.paths import LogFile
     from lakefmt.properties import TableProperties
     from lakefmt.schema import ColumnMapping, Schema
     from lakefmt.snapshot.replay import TableState
     from lakefmt.store import Store
 
 __all__ = ["Snapshot"]
+
+_log = logging.getLogger("lakefmt.log")
 
 # Past this many unreconciled commits the list in hand is brought up to date, so that a handle that only appends
 # neither pays for a new list at every commit nor holds commits without end.
@@ -43,6 +49,8 @@ class Snapshot:
         protocol: what it takes to read and write the table.
         metadata: name, schema text, partition columns, properties.
         catalog: the catalog that manages the table, if it was opened with one.
+        discrepancies: where the file list differs from what the version's checksum file says, once it has been
+            replayed; a warning for readers, a refusal for writers (decision 9).
     """
 
     def __init__(
@@ -52,7 +60,9 @@ class Snapshot:
         *,
         version: int,
         written_ms: int,
-        segment: LogSegment | None,
+        last_commit: LogFile | None = None,
+        checksum: LogFile | None = None,
+        checkpoint: Sequence[LogFile] = (),
         base: FileList | None,
         commits: tuple[Commit, ...],
         catalog: Catalog | None = None,
@@ -78,7 +88,10 @@ class Snapshot:
         self.metadata: Metadata = state.metadata
         self.state = state
         self._store = store
-        self._segment = segment
+        self._checkpoint = checkpoint
+        self._last_commit = last_commit
+        self._checksum = checksum
+        self.discrepancies: tuple[str, ...] = ()
         self._written_ms = written_ms
         self._info = commits[-1].info if commits else None
         # What the file list follows from, until it has been replayed. Threads that ask at once may replay twice, to
@@ -111,13 +124,12 @@ class Snapshot:
         since = self.in_commit_timestamps
         if since is None or self.version < since.first_version:
             return self._written_ms
-        segment = self._segment
-        file = segment.last_commit if segment is not None and segment.version == self.version else None
         if self._info is not None and self._info.in_commit_timestamp_ms is not None:
             return self._info.in_commit_timestamp_ms
-        if file is None:
+        if self._last_commit is None:
             return self._written_ms  # cleaned away, or made a moment ago by ourselves
-        return since.date(load_commit_info(self._store, file), file, table=self.table_uri)
+        info = load_commit_info(self._store, self._last_commit)
+        return since.date(info, self._last_commit, table=self.table_uri)
 
     @property
     def partition_columns(self) -> tuple[str, ...]:
@@ -174,10 +186,26 @@ class Snapshot:
         """The live data files, replayed on first use."""
         source = self._source
         if source is not None:
-            self._files = self._replay(*source)
+            files = self._replay(*source)
+            self._verify(files)
+            self._files = files
             self._source = None
         assert self._files is not None  # noqa: S101 - set before the source is let go
         return self._files
+
+    def check_adds_up(self) -> None:
+        """Raise CorruptTableError where the version is known not to add up to its checksum file.
+
+        Asked before something is written on top of it; a file list that was not needed has not been added up.
+        """
+        if self.discrepancies:
+            raise CorruptTableError(
+                f"The log does not add up to its checksum file ({'; '.join(self.discrepancies)})",
+                table=self.table_uri,
+                version=self.version,
+                path=None if self._checksum is None else self._checksum.key,
+                hint="Restore the log from a backup; if it is the checksum file that is wrong, delete that file",
+            )
 
     def advance(
         self, commits: tuple[Commit, ...], state: TableState, version: int, written_ms: int
@@ -193,19 +221,33 @@ class Snapshot:
             state,
             version=version,
             written_ms=written_ms,
-            segment=self._segment,
+            checkpoint=self._checkpoint,
             base=base,
             commits=pending + commits,
             catalog=self.catalog,
         )
+        after.discrepancies = self.discrepancies
         if after.metadata is self.metadata and after.protocol == self.protocol:
             after.__dict__.update(
                 {name: self.__dict__[name] for name in _FROM_METADATA if name in self.__dict__}
             )
         return after
 
+    def _verify(self, files: FileList) -> None:
+        checksum = None if self._checksum is None else load_checksum(self._store, self._checksum)
+        if checksum is None:
+            return
+        self.discrepancies = tuple(find_discrepancies(checksum, files, self.protocol, self.metadata))
+        if self.discrepancies:
+            _log.warning(
+                "%s: version %d does not add up to its checksum file: %s",
+                self.table_uri,
+                self.version,
+                "; ".join(self.discrepancies),
+            )
+
     def _replay(self, base: FileList | None, commits: tuple[Commit, ...]) -> FileList:
         columns = self.partition_keys
-        if base is None and self._segment is not None and self._segment.checkpoint:
-            base = read_checkpoint_files(self._store, self._segment.checkpoint, columns)
+        if base is None and self._checkpoint:
+            base = read_checkpoint_files(self._store, self._checkpoint, columns)
         return replay_files(base or FileList.empty(columns), commits, columns)

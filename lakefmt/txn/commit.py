@@ -70,10 +70,12 @@ def commit(
         CommitConflictError: another writer's commit and this one cannot both stand, or races were lost for
             ``timeout_s`` seconds.
         UnsupportedFeatureError: the table asks writers for something this release does not have.
+        CorruptTableError: the file list that the changes were made on contradicts the version's checksum file.
         StoreError: the store failed, or cannot commit at all.
     """
     check_can_commit(store)
     check_writable(snapshot.protocol, snapshot.metadata, table=store.uri, version=snapshot.version)
+    snapshot.check_adds_up()
     if changes.removes and snapshot.properties.append_only:
         raise InvalidInputError(
             "The table is append-only (delta.appendOnly = true): no row may be removed",

@@ -55,7 +55,6 @@ def write_new(
         TableState(plan.protocol, plan.metadata, {}, {}),
         version=0,
         written_ms=environment.now_ms(),
-        segment=None,
         base=None,
         commits=(),
     )

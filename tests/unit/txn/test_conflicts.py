@@ -32,7 +32,6 @@ def snapshot():
         state,
         version=3,
         written_ms=0,
-        segment=None,
         base=None,
         commits=(),
     )
