@@ -21,6 +21,7 @@ BENCHMARKS = (
     "plan_million_files",
     "open_wide_table",
     "open_without_checkpoint",
+    "scan_deleted_rows",
     "files_touched",
     "import_time",
     "append_memory",
