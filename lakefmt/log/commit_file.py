@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +56,7 @@ __all__ = ["Commit", "decode_commit", "encode_commit", "iterate_actions"]
 
 _log = logging.getLogger("lakefmt.log")
 
+_SOMETHING = re.compile(r"\S")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -162,7 +164,8 @@ def _iterate_unaligned(data: bytes, garbage: list[int] | None, *, found: bool) -
     """Yield the objects of what is not one object a line; ``found`` tells that there were some before."""
     # Bytes that are not UTF-8 become surrogates, which no field takes.
     text, position, decoder = data.decode("utf-8", "surrogateescape"), 0, json.JSONDecoder()
-    while (position := _after_space(text, position)) < len(text):
+    while (start := _SOMETHING.search(text, position)) is not None:
+        position = start.start()
         try:
             value, position = _object_at(text, position, decoder)
         except json.JSONDecodeError:
@@ -180,12 +183,6 @@ def _object_at(text: str, position: int, decoder: json.JSONDecoder) -> tuple[dic
     if not isinstance(value, dict):
         raise json.JSONDecodeError(f"expected an object, found {type(value).__name__}", text, position)
     return value, end
-
-
-def _after_space(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
 
 
 def _collect(actions: Iterable[Mapping[str, Any]]) -> Commit | None:
