@@ -307,7 +307,22 @@ def _keep(columns: dict[str, Any], mask: pa.BooleanArray, matching: int) -> dict
         if positions[-1].as_py() - first == matching - 1:
             # One run, as a range over sorted rows gives: a slice costs nothing.
             return {name: column.slice(first, matching) for name, column in columns.items()}
-    return {name: column.filter(mask) for name, column in columns.items()}
+    return {name: _without_validity(column).filter(mask) for name, column in columns.items()}
+
+
+def _without_validity(column: Any) -> Any:
+    """Return a column without the bitmaps that only say that no value is null, which a filter takes as long to read."""
+    kind = column.type
+    if not (pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind)):
+        return column
+    arrow: Any = pa  # the stubs have an overload for each type, none for any
+    chunks = [
+        chunk
+        if chunk.null_count
+        else arrow.Array.from_buffers(kind, len(chunk), [None, *chunk.buffers()[1:]], 0, chunk.offset)
+        for chunk in column.chunks
+    ]
+    return arrow.chunked_array(chunks, kind)
 
 
 def _viewed(column: Any, kind: pa.DataType) -> Any:
