@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lakefmt.log.catalog import RatifiedCommit as RatifiedCommit
     from lakefmt.log.catalog import RatifiedCommits as RatifiedCommits
     from lakefmt.log.history import History as History
+    from lakefmt.scan import Changes as Changes
     from lakefmt.scan import Scan as Scan
     from lakefmt.schema import Field as Field
     from lakefmt.schema import Schema as Schema
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 # Where each public name lives; a name is loaded when it is first asked for, so that importing lakefmt costs little.
 _HOMES = {
     "Catalog": "lakefmt.log.catalog",
+    "Changes": "lakefmt.scan",
     "CommitConflictError": "lakefmt.errors",
     "ConstraintViolationError": "lakefmt.errors",
     "CorruptTableError": "lakefmt.errors",
@@ -85,6 +87,7 @@ _HOMES = {
 
 __all__ = [
     "Catalog",
+    "Changes",
     "CommitConflictError",
     "ConstraintViolationError",
     "CorruptTableError",

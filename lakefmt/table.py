@@ -13,7 +13,7 @@ from lakefmt.log import CommitTimes, load_history
 from lakefmt.log.listing import is_table as log_is_table
 from lakefmt.log.listing import list_commits
 from lakefmt.log.timestamps import parse_timestamp
-from lakefmt.scan import Scan
+from lakefmt.scan import ChangeBounds, Changes, Scan
 from lakefmt.snapshot import advance_snapshot, load_snapshot
 from lakefmt.store import open_store
 from lakefmt.txn.commit import check_can_commit
@@ -254,6 +254,46 @@ class Table:
             InvalidInputError: an unknown column, or a predicate that is not a boolean over this schema.
         """
         return Scan(self._store, self._snapshot, columns=columns, where=where, params=params, limit=limit)
+
+    def changes(
+        self,
+        from_version: int | None = None,
+        to_version: int | None = None,
+        *,
+        from_timestamp: str | datetime | None = None,
+        to_timestamp: str | datetime | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | Expression | None = None,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+    ) -> Changes:
+        """Describe a read of row changes, version after version; nothing is read until the result is asked for.
+
+        Each row is one of the table's as it was before or after a change, with ``_change_type`` (``insert``,
+        ``delete``, ``update_preimage``, ``update_postimage``), ``_commit_version`` and ``_commit_timestamp``. A commit
+        that recorded its changes (``delta.enableChangeDataFeed``) is read from what it recorded. Of any other they are
+        inferred from the files it added and removed, and from the rows by which their deletion vectors differ: the
+        net effect is right, but updates show as a ``delete`` and an ``insert``, and so does every row that the commit
+        only copied from one file to another. To follow a table, begin with one version past the last one seen:
+        ``changes(from_version=seen + 1)`` is empty while there is none.
+
+        Args:
+            from_version: the first version, included; None for 0.
+            to_version: the last version, included; None for this handle's.
+            from_timestamp: instead of the first version: that of the first commit at or after a time.
+            to_timestamp: instead of the last version: that of the last commit at or before a time.
+            columns: names, those of the change among them, in the order wanted; None for all.
+            where: a predicate as for ``scan``, which may look at the columns of the change too.
+            params: values for placeholders in ``where``.
+
+        The columns are those of the last version; columns added, renamed or widened on the way are shown so.
+
+        Raises:
+            VersionNotFoundError: there is no such version, or its commit, or a file it needs, is gone.
+            UnsupportedFeatureError: a column was dropped or changed its type on the way; the version is named.
+            InvalidInputError: bounds, columns or predicate make no sense.
+        """
+        bounds = ChangeBounds.parse(from_version, to_version, from_timestamp, to_timestamp, table=self.uri)
+        return Changes(self._store, self._snapshot, bounds, columns=columns, where=where, params=params)
 
     def count(self, where: str | Expression | None = None, *, params: Any = None) -> int:
         """Return the number of rows; from metadata alone where there is no ``where`` and every file has a count."""

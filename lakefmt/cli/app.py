@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lakefmt.cli.changes import changes
 from lakefmt.cli.demo.command import demo
 from lakefmt.cli.files import files
 from lakefmt.cli.head import head
@@ -19,7 +20,7 @@ from lakefmt.cli.schema import schema
 __all__ = ["app", "run"]
 
 # A new command is a file with a function, and a line here.
-_COMMANDS = (info, history, files, schema, head, demo)
+_COMMANDS = (info, history, files, schema, head, changes, demo)
 
 app = typer.Typer(
     name="lakefmt",

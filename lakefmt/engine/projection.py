@@ -107,8 +107,11 @@ def find_field(fields: Any, wanted: pa.Field[Any], *, key: str, by_id: bool) -> 
 
     Protocol section "Reader Requirements for Column Mapping". Errors as ``find_column``.
     """
-    if by_id:
-        number, ids = _field_id(wanted), [_field_id(field) for field in fields]
+    number = _field_id(wanted) if by_id else None
+    if (
+        number is not None
+    ):  # columns that are none of the schema's, as change data files have, are found by name
+        ids = [_field_id(field) for field in fields]
         if ids and not any(ids):
             raise CorruptTableError(
                 "the table's columns are found by field id, and a data file has none",

@@ -58,13 +58,18 @@ def read_table(
 
 
 def read_batches(
-    store: Store, tasks: Iterable[ReadTask], spec: ReadSpec, *, executor: Executor | None = None
+    store: Store,
+    tasks: Iterable[ReadTask],
+    spec: ReadSpec,
+    *,
+    executor: Executor | None = None,
+    in_order: bool = False,
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Yield the rows of all tasks as record batches, none of them empty, in the order of the tasks.
+    """Yield the rows of all tasks as record batches, none of them empty; ``in_order``: in the order of the tasks.
 
     A bounded number of row groups is read ahead; closing the generator ends that. Raises what ``read_table`` does.
     """
-    tables = _read(store, tasks, spec, executor, whole=False)
+    tables = _read(store, tasks, spec, executor, whole=False, in_order=in_order)
     try:
         for table in track_rows(tables, "read", _rows_of):
             for batch in table.to_batches():
@@ -99,10 +104,16 @@ def default_executor(store: Store) -> Executor:
 
 
 def _read(
-    store: Store, tasks: Iterable[ReadTask], spec: ReadSpec, executor: Executor | None, *, whole: bool
+    store: Store,
+    tasks: Iterable[ReadTask],
+    spec: ReadSpec,
+    executor: Executor | None,
+    *,
+    whole: bool,
+    in_order: bool = False,
 ) -> Generator[pa.Table, None, None]:
     executor = executor or default_executor(store)
-    if spec.predicate is None or not _is_local(store):
+    if spec.predicate is None or in_order or not _is_local(store):
         # However small a file is, only its footer tells what it decodes to. A footer may be a request, and nobody
         # should wait for all of them: they are looked at beside the reads, some files ahead.
         with closing(executor.run(partial(_prune, store, spec), tasks)) as pruned:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.scan.scan import Scan
+    from lakefmt.schema import Schema
     from lakefmt.store import Store
 
-__all__ = ["scan_to_duckdb"]
+__all__ = ["scan_to_duckdb", "stream_to_duckdb"]
 
 _MOST_FILES = 10_000  # whose paths a view's text lists, and whose footers are looked at
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -38,7 +39,7 @@ def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duc
     """
     import duckdb
 
-    view, stream = quote_identifier(name), f"rows of {name}"
+    view = quote_identifier(name)
     query = _query_over_files(scan)
     if query is not None:
         try:
@@ -46,19 +47,26 @@ def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duc
             return con.sql(f"FROM {view}")
         except duckdb.Error:
             pass  # this connection may not open files, say; the stream does not ask it to
-    source: Any = scan
+    return stream_to_duckdb(scan, scan.schema, con, name)
+
+
+def stream_to_duckdb(
+    source: Any, schema: Schema, con: duckdb.DuckDBPyConnection, name: str
+) -> duckdb.DuckDBPyRelation:
+    """Make what exports an Arrow stream, anew each time, of that schema a temporary view, and return it."""
+    view, stream = quote_identifier(name), f"rows of {name}"
     con.register(stream, source)
-    con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} AS {_query_over_stream(scan, stream)}")
+    con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} AS {_query_over_stream(schema, stream)}")
     return con.sql(f"FROM {view}")
 
 
-def _query_over_stream(scan: Scan, name: str) -> str:
+def _query_over_stream(schema: Schema, name: str) -> str:
     """Return a query of the registered stream under which filters on floats stay with DuckDB.
 
     DuckDB 1.5 has pyarrow filter what it reads from Arrow, to which NaN is greater than no number; 2.0 minds NaN.
     """
     columns = []
-    for field in scan.schema.to_arrow():
+    for field in schema.to_arrow():
         column = quote_identifier(field.name)
         columns.append(f"coalesce({column}, NULL) AS {column}" if _holds_floats(field.type) else column)
     return f"SELECT {', '.join(columns) or '*'} FROM temp.main.{quote_identifier(name)}"

@@ -54,14 +54,14 @@ def plan_scan(
     return ScanPlan(snapshot, schema, predicate, files, total)
 
 
-def choose_columns(snapshot: Snapshot, columns: Sequence[str] | None) -> Schema:
+def choose_columns(schema: Schema, columns: Sequence[str] | None, *, table: str, version: int) -> Schema:
     """Return the projected schema, in the order asked for. Raises InvalidInputError naming the closest column."""
     if columns is None:
-        return snapshot.schema
+        return schema
     if isinstance(columns, str):
         raise InvalidInputError(
             f"columns is a list of names, not the text {columns!r}",
-            table=snapshot.table_uri,
+            table=table,
             hint=f"Write columns=[{columns!r}]",
         )
     try:
@@ -71,25 +71,23 @@ def choose_columns(snapshot: Snapshot, columns: Sequence[str] | None) -> Schema:
     if not all(isinstance(name, str) for name in names):
         raise InvalidInputError(
             f"columns is a list of names, not {columns!r:.80}",
-            table=snapshot.table_uri,
+            table=table,
             hint="Write columns=['name', ...]",
         )
     fields = []
     for name in names:
-        field = snapshot.schema.find(name)
+        field = schema.find(name)
         if field is None:
-            close = closest_names(name, snapshot.schema.names)
+            close = closest_names(name, schema.names)
             raise InvalidInputError(
                 f"There is no column {name!r}",
-                table=snapshot.table_uri,
-                version=snapshot.version,
-                hint=f"Did you mean {close[0]!r}?"
-                if close
-                else f"The columns are {', '.join(snapshot.schema.names)}",
+                table=table,
+                version=version,
+                hint=f"Did you mean {close[0]!r}?" if close else f"The columns are {', '.join(schema.names)}",
             )
         fields.append(field)
     if len({field.name for field in fields}) < len(fields):
-        raise InvalidInputError(f"columns names one twice: {', '.join(names)}", table=snapshot.table_uri)
+        raise InvalidInputError(f"columns names one twice: {', '.join(names)}", table=table)
     return Schema(fields)
 
 

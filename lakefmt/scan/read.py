@@ -14,21 +14,31 @@ from lakefmt.scan.row_selection import vector_selections
 from lakefmt.schema import file_arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
     from lakefmt.manifest import FileList
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.scan.row_selection import VectorSelection
+    from lakefmt.schema import Schema
     from lakefmt.store import Store
 
-__all__ = ["count_footers", "count_matching", "plan_tasks", "read_batches", "read_spec", "read_table"]
+__all__ = [
+    "TASKS_AT_ONCE",
+    "count_footers",
+    "count_matching",
+    "plan_file_tasks",
+    "plan_tasks",
+    "read_batches",
+    "read_spec",
+    "read_table",
+]
 
 _T = TypeVar("_T")
 
 # Files are made into tasks so many at a time, so that a reader who stops early has not paid for a million.
-_TASKS_AT_ONCE = 1024
+TASKS_AT_ONCE = 1024
 
 
 def read_table(store: Store, plan: ScanPlan) -> pa.Table:
@@ -80,19 +90,21 @@ def read_spec(plan: ScanPlan) -> ReadSpec:
 
 def plan_tasks(store: Store, plan: ScanPlan) -> Iterator[ReadTask]:
     """Yield a task for each of the plan's files."""
-    for start in range(0, plan.files.num_files, _TASKS_AT_ONCE):
-        yield from _tasks_of(store, plan, type(plan.files)(plan.files.table.slice(start, _TASKS_AT_ONCE)))
+    for start in range(0, plan.files.num_files, TASKS_AT_ONCE):
+        files = type(plan.files)(plan.files.table.slice(start, TASKS_AT_ONCE))
+        yield from plan_file_tasks(store, files, plan.snapshot.schema, plan.snapshot.partition_columns)
 
 
-def _tasks_of(store: Store, plan: ScanPlan, files: FileList) -> Iterator[ReadTask]:
+def plan_file_tasks(
+    store: Store, files: FileList, schema: Schema, partition_columns: Sequence[str]
+) -> Iterator[ReadTask]:
+    """Yield a task for each of some files; ``partition_columns`` are in the order of their partition values."""
     import pyarrow.compute as pc
 
-    table, snapshot = files.table, plan.snapshot
+    table = files.table
     partitions: list[Any] = [
-        parse_partition_values(
-            pc.struct_field(table["partition_values"], [place]), snapshot.schema.field(name).type
-        )
-        for place, name in enumerate(snapshot.partition_columns)
+        parse_partition_values(pc.struct_field(table["partition_values"], [place]), schema.field(name).type)
+        for place, name in enumerate(partition_columns)
     ]
     holds = nan_free_files(table["tags"]).to_pylist()
     rows: Iterable[tuple[Any, Any, bool, VectorSelection | None]] = zip(

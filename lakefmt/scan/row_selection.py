@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import CorruptTableError
 from lakefmt.log import DeletionVectorDescriptor
 from lakefmt.manifest.deletion_vector_files import load_deletion_vector
+from lakefmt.manifest.deletion_vectors import DeletedRows
 from lakefmt.scan.locate import locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pyarrow as pa
+
     from lakefmt.manifest import FileList
-    from lakefmt.manifest.deletion_vectors import DeletedRows
     from lakefmt.store import Store
 
-__all__ = ["VectorSelection", "vector_selections"]
+__all__ = ["DifferenceSelection", "VectorSelection", "vector_selections"]
 
 
 def vector_selections(files: FileList) -> Iterable[VectorSelection | None]:
@@ -60,6 +63,51 @@ class VectorSelection:
 
     def __reduce__(self) -> tuple[object, ...]:
         return VectorSelection, (self._descriptor,)
+
+
+class DifferenceSelection:
+    """The rows that are in one deletion vector of a file and not in another: ``engine.RowSelection``.
+
+    They are what a commit deleted, or brought back, that gave the file another vector.
+
+    Args:
+        within: the one, a row of a ``deletion_vector`` column.
+        without: the other, None for one that deletes nothing.
+    """
+
+    __slots__ = ("_within", "_without")
+
+    def __init__(self, within: dict[str, Any], without: dict[str, Any] | None) -> None:
+        self._within = VectorSelection(within)
+        self._without = None if without is None else VectorSelection(without)
+
+    def load(self, store: Store, key: str, num_rows: int) -> OnlyRows:
+        """Return those rows of file ``key``; see ``load_deletion_vector`` for the errors."""
+        rows = self._within.load(store, key, num_rows).bitmap
+        if self._without is not None:
+            rows = rows - self._without.load(store, key, num_rows).bitmap
+        return OnlyRows(DeletedRows(rows))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        without = None if self._without is None else self._without._descriptor  # noqa: SLF001 - its own kind
+        return DifferenceSelection, (self._within._descriptor, without)  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyRows:
+    """The rows that a vector names: ``engine.PresentRows``."""
+
+    rows: DeletedRows
+
+    def keep(self, start: int, length: int) -> pa.BooleanArray:
+        """Return, for ``length`` rows from row ``start`` on, whether each is one of them."""
+        import pyarrow.compute as pc
+
+        return pc.invert(self.rows.keep(start, length))
+
+    def count(self, start: int, length: int) -> int:
+        """Return how many of them are."""
+        return length - self.rows.count(start, length)
 
 
 def _complete(descriptor: dict[str, Any], store: Store, key: str) -> DeletionVectorDescriptor:

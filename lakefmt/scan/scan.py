@@ -55,7 +55,9 @@ class Scan:
         self._store = store
         self._snapshot = snapshot
         self._limit = limit
-        self.schema: Schema = choose_columns(snapshot, columns)
+        self.schema: Schema = choose_columns(
+            snapshot.schema, columns, table=store.uri, version=snapshot.version
+        )
         self.predicate: Predicate | None = (
             None if where is None else parse_predicate(where, snapshot.schema, params, table=store.uri)
         )

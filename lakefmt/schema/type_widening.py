@@ -23,7 +23,7 @@ from lakefmt.schema.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_type_changes", "was_float"]
+__all__ = ["check_type_changes", "was_float", "widens"]
 
 _CHANGES_KEY = "delta.typeChanges"
 _INTEGERS = {
@@ -76,12 +76,12 @@ def _is_supported(before: str, after: str) -> bool:
     if before == after or (_TEXT.fullmatch(before) and _TEXT.fullmatch(after)):
         return True  # lengths of texts may be changed without the feature
     try:
-        return _widens(parse_type_name(before), parse_type_name(after))
+        return widens(parse_type_name(before), parse_type_name(after))
     except InvalidInputError:
         return False
 
 
-def _widens(before: DataType, after: DataType) -> bool:
+def widens(before: DataType, after: DataType) -> bool:
     """Whether every value of one type is one of the other; the protocol's list, and decimals as narrow as hold it."""
     match before, after:
         case PrimitiveType(narrow), PrimitiveType(wide) if narrow in _INTEGERS and wide in _INTEGERS:

@@ -1,0 +1,286 @@
+"""From the commits of a range to the files that hold its row changes ("Change Data Files", "Add CDC File").
+
+A commit with ``cdc`` actions is read from them alone. Of any other the rows of its ``add`` and ``remove`` actions that
+change data are inserts and deletes; where one file is removed and added again, with another deletion vector, they are
+the rows by which the vectors differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
+from lakefmt.log.actions import AddFile
+from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, FileList
+from lakefmt.manifest.text_values import format_instant
+from lakefmt.scan.prune import prune
+from lakefmt.schema import Field, PrimitiveType, Schema
+from lakefmt.schema.evolution import find_lost_column
+from lakefmt.snapshot import load_snapshot
+from lakefmt.snapshot.load import load_commits
+from lakefmt.snapshot.replay import replay_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lakefmt.expressions import Predicate
+    from lakefmt.log import Commit, DeletionVectorDescriptor, RemoveFile
+    from lakefmt.log.paths import LogFile
+    from lakefmt.scan.change_range import ChangeRange
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+
+__all__ = ["CHANGE_TYPE", "VERSION_COLUMNS", "ChangeRun", "changes_schema", "plan_changes"]
+
+CHANGE_TYPE: Final = "_change_type"
+VERSION_COLUMNS: Final = ("_commit_version", "_commit_timestamp")
+_CHANGE_FIELDS: Final = (
+    Field(CHANGE_TYPE, PrimitiveType("string"), nullable=False),
+    Field(VERSION_COLUMNS[0], PrimitiveType("long"), nullable=False),
+    Field(VERSION_COLUMNS[1], PrimitiveType("timestamp"), nullable=False),
+)
+
+_COMMITS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRun:
+    """Files of neighbouring versions that are read alike, in the order of their versions.
+
+    Attributes:
+        recorded: they are change data files, which say of each row how it changed; else each file's rows changed alike.
+        files: the files. Beside the columns of every file list there is ``only``, a deletion vector descriptor: of such
+            a file those rows changed that are in this vector and not in ``deletion_vector``. ``partition_values``
+            holds the table's, and after them those of ``constant_columns``.
+    """
+
+    recorded: bool
+    files: FileList
+
+    @property
+    def constant_columns(self) -> tuple[str, ...]:
+        """The columns beside the table's that have one value throughout a file."""
+        return VERSION_COLUMNS if self.recorded else (CHANGE_TYPE, *VERSION_COLUMNS)
+
+
+def changes_schema(snapshot: Snapshot) -> Schema:
+    """Return the table's columns, all nullable since older rows may lack them, and after them those of a change.
+
+    Raises:
+        InvalidInputError: the table has a column of one of their names.
+    """
+    schema = snapshot.schema
+    for field in _CHANGE_FIELDS:
+        if schema.find(field.name) is not None:
+            raise InvalidInputError(
+                f"The table has a column {field.name!r}, which is the name of a column of every change",
+                table=snapshot.table_uri,
+                version=snapshot.version,
+                hint="Rename the column to read the table's changes",
+            )
+    fields = [replace(field, nullable=True) for field in schema.fields]
+    return Schema((*fields, *_CHANGE_FIELDS), column_mapping=schema.column_mapping)
+
+
+def plan_changes(
+    store: Store, end: Snapshot, span: ChangeRange, schema: Schema, predicate: Predicate | None
+) -> list[ChangeRun]:
+    """Read the commits of a range and choose the files that may hold changes that the predicate means.
+
+    Args:
+        store: the table's store.
+        end: the range's last version, under whose schema rows are shown.
+        span: the range.
+        schema: as ``changes_schema`` says.
+        predicate: over ``schema``; None for all changes.
+
+    Raises:
+        UnsupportedFeatureError: a version of the range has a column that the last one has not, or of a type that is
+            not narrower, or is partitioned otherwise; the version is named. Or a version cannot be read at all.
+        VersionNotFoundError: the schema of the first version is no longer in the log, and it changed since.
+        CorruptTableError: a commit contradicts itself.
+    """
+    turns: list[tuple[int, Commit]] = []
+    changed: list[_FileChanges] = []
+    for number, (file, commit) in enumerate(_iterate_commits(store, span.commits)):
+        if commit.metadata is not None or commit.protocol is not None:
+            turns.append((file.version, replace(commit, adds=(), removes=(), cdcs=())))
+        found = _changes_of(commit, _Complete(store, end, file.version))
+        if found.files:
+            changed.append(found.dated(file.version, span.time_of(number, commit.info)))
+    if span.commits:
+        _check_schemas(store, end, span.commits[0].version, turns)
+    runs = [
+        ChangeRun(recorded, _file_list(list(group), end))
+        for recorded, group in groupby(changed, key=lambda each: each.recorded)
+    ]
+    if predicate is None:
+        return runs
+    kept = [
+        replace(run, files=run.files.filter(prune(run.files, predicate, schema, _constants(run, end))))
+        for run in runs
+    ]
+    return [run for run in kept if run.files.num_files]
+
+
+@dataclass(frozen=True, slots=True)
+class _FileChanges:
+    """The change files of one commit; ``types`` is empty where they are recorded."""
+
+    recorded: bool
+    files: list[AddFile]
+    only: list[DeletionVectorDescriptor | None]
+    types: list[str]
+
+    def dated(self, version: int, time_ms: int) -> _FileChanges:
+        """Return the same with the columns of a change among the partition values."""
+        instant = format_instant(time_ms * 1000, separator="T", timespec="microseconds")
+        when: dict[str, str | None] = dict(
+            zip(VERSION_COLUMNS, (str(version), f"{instant}Z" if instant else None), strict=True)
+        )
+        files = []
+        for place, file in enumerate(self.files):
+            values = {**file.partition_values, **when}
+            if not self.recorded:
+                values[CHANGE_TYPE] = self.types[place]
+            files.append(replace(file, partition_values=values))
+        return replace(self, files=files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Complete:
+    """Adds to a ``remove`` of an old writer ("extendedFileMetadata": false) what its ``add`` had."""
+
+    store: Store
+    end: Snapshot
+    version: int
+
+    def __call__(self, removes: Sequence[RemoveFile]) -> Iterator[AddFile]:
+        lacking = [r.path for r in removes if r.partition_values is None or r.size_bytes is None]
+        known = self._find(lacking) if lacking else {}
+        for remove in removes:
+            values, size = known.get(remove.path, (remove.partition_values, remove.size_bytes))
+            if values is None or size is None:
+                raise CorruptTableError(
+                    "A remove action without partition values or size is of a file that the table did not have",
+                    table=self.store.uri,
+                    version=self.version,
+                    path=remove.path,
+                    hint=f"Begin with version {self.version + 1}",
+                )
+            yield AddFile(remove.path, values, size, 0, deletion_vector=remove.deletion_vector)
+
+    def _find(self, paths: Sequence[str]) -> dict[str, tuple[Mapping[str, str | None], int]]:
+        import pyarrow.compute as pc
+
+        if self.version == 0:
+            return {}
+        files = load_snapshot(self.store, self.version - 1, self.end.catalog).files
+        mask: Any = pc.is_in(files.table["path"], value_set=pa.array(paths, pa.string()))
+        rows = files.filter(mask).table.select(["path", "partition_values", "size_bytes"]).to_pylist()
+        return {row["path"]: (row["partition_values"] or {}, row["size_bytes"]) for row in rows}
+
+
+def _iterate_commits(store: Store, files: Sequence[LogFile]) -> Iterator[tuple[LogFile, Commit]]:
+    for start in range(0, len(files), _COMMITS_AT_ONCE):
+        some = files[start : start + _COMMITS_AT_ONCE]
+        yield from zip(some, load_commits(store, some), strict=True)
+
+
+def _changes_of(commit: Commit, complete: _Complete) -> _FileChanges:
+    """Return the files that hold the changes of a commit ("Reader Requirements for AddCDCFile")."""
+    if commit.cdcs:
+        recorded = [AddFile(c.path, c.partition_values, c.size_bytes, 0, tags=c.tags) for c in commit.cdcs]
+        return _FileChanges(recorded=True, files=recorded, only=[None] * len(recorded), types=[])
+    found = _FileChanges(recorded=False, files=[], only=[], types=[])
+    if _copied_alone(commit):
+        return found
+    removes = [remove for remove in commit.removes if remove.data_change]
+    again = {add.path: add for add in commit.adds if add.data_change}
+    for gone in complete(removes):
+        back = again.pop(gone.path, None)
+        if back is None:
+            _put(found, "delete", gone, None)
+        elif _vector_id(back) != _vector_id(gone):
+            # What the vectors have in common was not there before, and is not there now.
+            if back.deletion_vector is not None:
+                _put(found, "delete", gone, back.deletion_vector)
+            if gone.deletion_vector is not None:
+                _put(found, "insert", back, gone.deletion_vector)
+    for add in again.values():
+        _put(found, "insert", add, None)
+    return found
+
+
+def _put(found: _FileChanges, kind: str, file: AddFile, only: DeletionVectorDescriptor | None) -> None:
+    found.types.append(kind)
+    found.files.append(file)
+    found.only.append(only)
+
+
+def _copied_alone(commit: Commit) -> bool:
+    """Whether the commit is a MERGE that changed no row, of which Spark then writes no ``cdc``: all rows are copies."""
+    info = commit.info
+    if info is None or info.operation != "MERGE":
+        return False
+    counts = [
+        info.operation_metrics.get(f"numTargetRows{what}") for what in ("Inserted", "Updated", "Deleted")
+    ]
+    return all(str(count) == "0" for count in counts)
+
+
+def _vector_id(file: AddFile) -> str | None:
+    return None if file.deletion_vector is None else file.deletion_vector.unique_id
+
+
+def _file_list(changes: Sequence[_FileChanges], end: Snapshot) -> FileList:
+    """Return the files of a run's commits as columns."""
+    names = (*end.partition_keys, *ChangeRun(changes[0].recorded, FileList.empty(())).constant_columns)
+    files = FileList.from_adds([file for each in changes for file in each.files], names)
+    vectors = [_as_row(vector) for each in changes for vector in each.only]
+    only = pa.array(vectors, DELETION_VECTOR_TYPE)
+    return FileList(files.table.append_column("only", only))
+
+
+def _as_row(vector: DeletionVectorDescriptor | None) -> dict[str, Any] | None:
+    if vector is None:
+        return None
+    return {name: getattr(vector, name) for name in DELETION_VECTOR_TYPE.names}
+
+
+def _constants(run: ChangeRun, end: Snapshot) -> tuple[str, ...]:
+    return (*end.partition_columns, *run.constant_columns)
+
+
+def _check_schemas(store: Store, end: Snapshot, first: int, turns: Sequence[tuple[int, Commit]]) -> None:
+    """Check that rows of each version of the range have a place under the schema of its end."""
+    if not any(version > first for version, _ in turns):
+        return  # all of the range has the schema of its end
+    epoch = load_snapshot(store, first, end.catalog)
+    _check_schema(epoch, end)
+    for version, commit in turns:
+        if version > first:
+            # Its files are not asked for, only what the log says of columns and features.
+            epoch = epoch.advance((), replay_state(epoch.state, [commit]), version, 0)
+            _check_schema(epoch, end)
+
+
+def _check_schema(epoch: Snapshot, end: Snapshot) -> None:
+    lost = find_lost_column(epoch.schema, end.schema)
+    if lost is None and epoch.partition_keys != end.partition_keys:
+        lost = f"it is partitioned by {_listed(end)}, and was by {_listed(epoch)}"
+    if lost is not None:
+        raise UnsupportedFeatureError(
+            f"Changes of version {epoch.version} cannot be shown under the schema of version {end.version}: {lost}",
+            table=end.table_uri,
+            version=epoch.version,
+            hint="Read the versions up to the change of schema, and those after it, by themselves",
+        )
+
+
+def _listed(snapshot: Snapshot) -> str:
+    return ", ".join(snapshot.partition_columns) or "nothing"
