@@ -263,3 +263,31 @@ def test_help_has_an_example_and_the_names_of_the_json(command):
 
 def test_version_is_printed():
     assert run("--version").stdout == f"lakefmt {lakefmt.__version__}\n"
+
+
+def test_changes_tell_what_became_of_rows(trips):
+    document = run_json(
+        "changes", trips, "--from", 1, "--to", 2, "--where", "id < 3", "-c", "id", "-c", "_change_type"
+    )
+    assert (document["from_version"], document["to_version"]) == (1, 2)
+    assert document["changes"] == [{"id": 1, "_change_type": "insert"}, {"id": 2, "_change_type": "insert"}]
+    whole = run_json("changes", trips)
+    assert [change["_commit_version"] for change in whole["changes"]] == [1, 2, 2]
+    assert whole["changes"][0]["_commit_timestamp"].endswith("Z")
+    assert run_json("changes", trips, "--from", 3)["from_version"] is None
+    assert len(run_json("changes", trips, "-n", 2)["changes"]) == 2
+
+
+def test_changes_are_shown_with_what_happened_first(trips):
+    result = run("changes", trips, "-n", 1)
+    assert result.exit_code == 0
+    heading, row = result.stdout.splitlines()
+    assert heading.split()[:3] == ["_change_type", "_commit_version", "_commit_timestamp"]
+    assert row.split()[:2] == ["insert", "1"]
+    assert "and more" in result.stderr
+
+
+def test_changes_of_no_such_version_are_an_error(trips):
+    result = run("changes", trips, "--to", 9)
+    assert result.exit_code == 1
+    assert "newest is 2" in result.stderr
