@@ -12,7 +12,8 @@ from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import parse_predicate
 from lakefmt.scan.change_range import load_change_range
 from lakefmt.scan.change_reader import read_changes
-from lakefmt.scan.changes import changes_schema, plan_changes
+from lakefmt.scan.change_schema import changes_schema
+from lakefmt.scan.changes import plan_changes
 from lakefmt.scan.plan import choose_columns
 from lakefmt.snapshot import load_snapshot
 

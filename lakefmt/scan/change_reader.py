@@ -11,7 +11,7 @@ from lakefmt import engine
 from lakefmt.engine import ReadSpec, ReadTask
 from lakefmt.errors import CorruptTableError, LakefmtError, ObjectNotFoundError, VersionNotFoundError
 from lakefmt.manifest.file_list import FileList
-from lakefmt.scan.changes import CHANGE_TYPE, VERSION_COLUMNS
+from lakefmt.scan.change_schema import CHANGE_TYPE, VERSION_COLUMNS
 from lakefmt.scan.locate import locate_all
 from lakefmt.scan.read import TASKS_AT_ONCE, plan_file_tasks
 from lakefmt.scan.row_selection import DifferenceSelection

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
+from lakefmt.errors import CorruptTableError
 from lakefmt.log.actions import AddFile
 from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, FileList
 from lakefmt.manifest.text_values import format_instant
+from lakefmt.scan.change_schema import CHANGE_TYPE, VERSION_COLUMNS, check_schemas
 from lakefmt.scan.prune import prune
-from lakefmt.schema import Field, PrimitiveType, Schema
-from lakefmt.schema.evolution import find_lost_column
 from lakefmt.snapshot import load_snapshot
 from lakefmt.snapshot.load import load_commits
-from lakefmt.snapshot.replay import replay_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,20 +30,14 @@ if TYPE_CHECKING:
     from lakefmt.log import Commit, DeletionVectorDescriptor, RemoveFile
     from lakefmt.log.paths import LogFile
     from lakefmt.scan.change_range import ChangeRange
+    from lakefmt.schema import Schema
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
 
-__all__ = ["CHANGE_TYPE", "VERSION_COLUMNS", "ChangeRun", "changes_schema", "plan_changes"]
-
-CHANGE_TYPE: Final = "_change_type"
-VERSION_COLUMNS: Final = ("_commit_version", "_commit_timestamp")
-_CHANGE_FIELDS: Final = (
-    Field(CHANGE_TYPE, PrimitiveType("string"), nullable=False),
-    Field(VERSION_COLUMNS[0], PrimitiveType("long"), nullable=False),
-    Field(VERSION_COLUMNS[1], PrimitiveType("timestamp"), nullable=False),
-)
+__all__ = ["ChangeRun", "plan_changes"]
 
 _COMMITS_AT_ONCE = 64
+_OBJECTS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +57,7 @@ class ChangeRun:
     @property
     def constant_columns(self) -> tuple[str, ...]:
         """The columns beside the table's that have one value throughout a file."""
-        return VERSION_COLUMNS if self.recorded else (CHANGE_TYPE, *VERSION_COLUMNS)
-
-
-def changes_schema(snapshot: Snapshot) -> Schema:
-    """Return the table's columns, all nullable since older rows may lack them, and after them those of a change.
-
-    Raises:
-        InvalidInputError: the table has a column of one of their names.
-    """
-    schema = snapshot.schema
-    for field in _CHANGE_FIELDS:
-        if schema.find(field.name) is not None:
-            raise InvalidInputError(
-                f"The table has a column {field.name!r}, which is the name of a column of every change",
-                table=snapshot.table_uri,
-                version=snapshot.version,
-                hint="Rename the column to read the table's changes",
-            )
-    fields = [replace(field, nullable=True) for field in schema.fields]
-    return Schema((*fields, *_CHANGE_FIELDS), column_mapping=schema.column_mapping)
+        return _constant_columns(recorded=self.recorded)
 
 
 def plan_changes(
@@ -105,25 +79,19 @@ def plan_changes(
         CorruptTableError: a commit contradicts itself.
     """
     turns: list[tuple[int, Commit]] = []
-    changed: list[_FileChanges] = []
+    builder = _RunBuilder(end)
     for number, (file, commit) in enumerate(_iterate_commits(store, span.commits)):
         if commit.metadata is not None or commit.protocol is not None:
             turns.append((file.version, replace(commit, adds=(), removes=(), cdcs=())))
         found = _changes_of(commit, _Complete(store, end, file.version))
         if found.files:
-            changed.append(found.dated(file.version, span.time_of(number, commit.info)))
+            builder.put(found.dated(file.version, span.time_of(number, commit.info)))
     if span.commits:
-        _check_schemas(store, end, span.commits[0].version, turns)
-    runs = [
-        ChangeRun(recorded, _file_list(list(group), end))
-        for recorded, group in groupby(changed, key=lambda each: each.recorded)
-    ]
+        check_schemas(store, end, span.commits[0].version, turns)
+    runs = builder.finish()
     if predicate is None:
         return runs
-    kept = [
-        replace(run, files=run.files.filter(prune(run.files, predicate, schema, _constants(run, end))))
-        for run in runs
-    ]
+    kept = [_prune(run, predicate, schema, (*end.partition_columns, *run.constant_columns)) for run in runs]
     return [run for run in kept if run.files.num_files]
 
 
@@ -237,50 +205,53 @@ def _vector_id(file: AddFile) -> str | None:
     return None if file.deletion_vector is None else file.deletion_vector.unique_id
 
 
-def _file_list(changes: Sequence[_FileChanges], end: Snapshot) -> FileList:
-    """Return the files of a run's commits as columns."""
-    names = (*end.partition_keys, *ChangeRun(changes[0].recorded, FileList.empty(())).constant_columns)
-    files = FileList.from_adds([file for each in changes for file in each.files], names)
-    vectors = [_as_row(vector) for each in changes for vector in each.only]
-    only = pa.array(vectors, DELETION_VECTOR_TYPE)
-    return FileList(files.table.append_column("only", only))
+class _RunBuilder:
+    """Makes columns of the files of commits, some thousand files at a time: a range may have a million."""
+
+    def __init__(self, end: Snapshot) -> None:
+        self._end = end
+        self._pending: list[_FileChanges] = []
+        self._num_pending = 0
+        self._tables: list[tuple[bool, pa.Table]] = []
+
+    def put(self, changes: _FileChanges) -> None:
+        """Add the files of the next commit."""
+        if self._pending and (
+            self._pending[0].recorded != changes.recorded or self._num_pending > _OBJECTS_AT_ONCE
+        ):
+            self._flush()
+        self._pending.append(changes)
+        self._num_pending += len(changes.files)
+
+    def finish(self) -> list[ChangeRun]:
+        """Return all files."""
+        self._flush()
+        return [
+            ChangeRun(recorded, FileList(pa.concat_tables([table for _, table in group])))
+            for recorded, group in groupby(self._tables, key=itemgetter(0))
+        ]
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        recorded = self._pending[0].recorded
+        names = (*self._end.partition_keys, *_constant_columns(recorded=recorded))
+        files = FileList.from_adds([file for each in self._pending for file in each.files], names)
+        vectors = [_as_row(vector) for each in self._pending for vector in each.only]
+        only = pa.array(vectors, DELETION_VECTOR_TYPE)
+        self._tables.append((recorded, files.table.append_column("only", only)))
+        self._pending, self._num_pending = [], 0
+
+
+def _prune(run: ChangeRun, predicate: Predicate, schema: Schema, constants: Sequence[str]) -> ChangeRun:
+    return replace(run, files=run.files.filter(prune(run.files, predicate, schema, constants)))
+
+
+def _constant_columns(*, recorded: bool) -> tuple[str, ...]:
+    return VERSION_COLUMNS if recorded else (CHANGE_TYPE, *VERSION_COLUMNS)
 
 
 def _as_row(vector: DeletionVectorDescriptor | None) -> dict[str, Any] | None:
     if vector is None:
         return None
     return {name: getattr(vector, name) for name in DELETION_VECTOR_TYPE.names}
-
-
-def _constants(run: ChangeRun, end: Snapshot) -> tuple[str, ...]:
-    return (*end.partition_columns, *run.constant_columns)
-
-
-def _check_schemas(store: Store, end: Snapshot, first: int, turns: Sequence[tuple[int, Commit]]) -> None:
-    """Check that rows of each version of the range have a place under the schema of its end."""
-    if not any(version > first for version, _ in turns):
-        return  # all of the range has the schema of its end
-    epoch = load_snapshot(store, first, end.catalog)
-    _check_schema(epoch, end)
-    for version, commit in turns:
-        if version > first:
-            # Its files are not asked for, only what the log says of columns and features.
-            epoch = epoch.advance((), replay_state(epoch.state, [commit]), version, 0)
-            _check_schema(epoch, end)
-
-
-def _check_schema(epoch: Snapshot, end: Snapshot) -> None:
-    lost = find_lost_column(epoch.schema, end.schema)
-    if lost is None and epoch.partition_keys != end.partition_keys:
-        lost = f"it is partitioned by {_listed(end)}, and was by {_listed(epoch)}"
-    if lost is not None:
-        raise UnsupportedFeatureError(
-            f"Changes of version {epoch.version} cannot be shown under the schema of version {end.version}: {lost}",
-            table=end.table_uri,
-            version=epoch.version,
-            hint="Read the versions up to the change of schema, and those after it, by themselves",
-        )
-
-
-def _listed(snapshot: Snapshot) -> str:
-    return ", ".join(snapshot.partition_columns) or "nothing"

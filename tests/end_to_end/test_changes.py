@@ -194,6 +194,20 @@ def test_files_without_a_meant_change_are_not_opened(tmp_path):
     assert table.changes(where="_change_type LIKE 'update%'").to_arrow().num_rows == 0
 
 
+def test_a_range_of_many_files_opens_the_few_that_are_meant(hand):
+    """Kinds of commits alternate and files come by thousands; all but one of these files are not there."""
+    stats = json.dumps(
+        {"numRecords": 1, "minValues": {"id": 1}, "maxValues": {"id": 1}, "nullCount": {"id": 0}}
+    )
+    gone = {"size": 9, "modificationTime": 0, "dataChange": True, "partitionValues": {}, "stats": stats}
+    for number in range(4):
+        hand.commit(*({"add": {"path": f"{number}-{i}.parquet", **gone}} for i in range(3000)))
+    recorded = pa.table({"id": [8], "city": ["r"], "_change_type": ["delete"]})
+    hand.commit(hand.file("cdc", recorded, "_change_data/c.parquet"))
+    hand.commit(hand.file("add", pa.table({"id": [7], "city": ["x"]}), "last.parquet"))
+    assert changes_of(hand.changes(where="id > 5")) == [(5, "delete", 8), (6, "insert", 7)]
+
+
 def test_a_vacuumed_file_is_named_with_the_version_that_needs_it(tmp_path):
     table = lakefmt.create(tmp_path / "t", ROWS.schema)
     table.append(ROWS)
