@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from lakefmt.table import open_table as open  # noqa: A004 - lakefmt.open is the public name
     from lakefmt.table import write as write
     from lakefmt.txn.result import WriteResult as WriteResult
+    from lakefmt.variant import variant_to_json as variant_to_json
 
 # Where each public name lives; a name is loaded when it is first asked for, so that importing lakefmt costs little.
 _HOMES = {
@@ -82,6 +83,7 @@ _HOMES = {
     "lit": "lakefmt.expressions",
     "open": "lakefmt.table",
     "show_progress": "lakefmt.engine.progress",
+    "variant_to_json": "lakefmt.variant",
     "write": "lakefmt.table",
 }
 
@@ -116,6 +118,7 @@ __all__ = [
     "lit",
     "open",
     "show_progress",
+    "variant_to_json",
     "write",
 ]
 

@@ -15,11 +15,22 @@ import pyarrow as pa
 from lakefmt.errors import CorruptTableError
 from lakefmt.schema.arrow import is_list
 from lakefmt.schema.casts import floor_to_microseconds
+from lakefmt.schema.column_mapping import VARIANT_MARK
+from lakefmt.variant import unshred
 
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
 
-__all__ = ["FileColumn", "adapt", "find_column", "find_field", "missing_column", "repeat_value"]
+__all__ = [
+    "FileColumn",
+    "adapt",
+    "find_column",
+    "find_field",
+    "holds_variants",
+    "is_variant",
+    "missing_column",
+    "repeat_value",
+]
 
 _FIELD_ID = b"PARQUET:field_id"
 # A dictionary-encoded value takes two or three bytes, a plain string at least its length's four.
@@ -86,6 +97,8 @@ def adapt(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:
         )
     if pa.types.is_dictionary(values.type):
         return adapt(values.cast(values.type.value_type), field, key=key, by_id=by_id)
+    if is_variant(field) and pa.types.is_struct(values.type):
+        return _adapt_variant(values, target, key=key)
     if pa.types.is_struct(target) and pa.types.is_struct(values.type):
         return _adapt_struct(values, field, key=key, by_id=by_id)
     if pa.types.is_map(target) and pa.types.is_map(values.type):
@@ -135,6 +148,19 @@ def find_field(fields: Any, wanted: pa.Field[Any], *, key: str, by_id: bool) -> 
     return alike[0] if alike else None
 
 
+def is_variant(field: pa.Field[Any]) -> bool:
+    """Whether a physical field is a variant, which files keep in several forms."""
+    return field.metadata is not None and VARIANT_MARK.encode() in field.metadata
+
+
+def holds_variants(field: pa.Field[Any]) -> bool:
+    """Whether a physical field is a variant, or has one in it."""
+    nested: Any = field.type
+    if not pa.types.is_nested(nested):
+        return False
+    return is_variant(field) or any(holds_variants(nested.field(i)) for i in range(nested.num_fields))
+
+
 def repeat_value(value: pa.Scalar[Any], num_rows: int) -> pa.Array[Any]:
     """Return a column that holds one value, or null, in every row."""
     arrow: Any = pa  # the stubs of both functions have an overload for each type, none for any
@@ -178,6 +204,14 @@ def _adapt_struct(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -
     fields = [members.field(i) for i in range(members.num_fields)]
     mask = values.is_null() if values.null_count else None
     return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
+
+
+def _adapt_variant(values: Any, target: pa.DataType, *, key: str) -> Any:
+    try:
+        return unshred(values, target)
+    except CorruptTableError as error:
+        error.path = key
+        raise
 
 
 def _adapt_list(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:

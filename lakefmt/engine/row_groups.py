@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.engine.footers import count_leaves
-from lakefmt.engine.projection import find_column, find_field, repeat_value
+from lakefmt.engine.projection import find_column, find_field, is_variant, repeat_value
 
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
@@ -167,6 +167,8 @@ def _find_leaf(
     """
     if not path:
         return (leaf, kind) if not pa.types.is_nested(kind) else None
+    if is_variant(wanted[1]):
+        return None  # its members are other ones in files
     logical, physical = (cast("Any", field.type) for field in wanted)
     if not pa.types.is_struct(kind) or not pa.types.is_struct(logical):
         return None

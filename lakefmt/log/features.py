@@ -40,6 +40,10 @@ _READABLE: Final = frozenset(
         "typeWidening",
         "typeWidening-preview",
         "vacuumProtocolCheck",
+        "variantShredding",
+        "variantShredding-preview",
+        "variantType",
+        "variantType-preview",
     }
 )
 # Readable with a catalog; never written, since the catalog decides what is committed.

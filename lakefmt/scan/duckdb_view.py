@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.engine.footers import load_footer
-from lakefmt.engine.projection import find_column
+from lakefmt.engine.projection import find_column, holds_variants
 from lakefmt.expressions import quote_identifier, quote_literal
 from lakefmt.scan.prune import covers
 from lakefmt.scan.read import plan_tasks, read_spec
@@ -112,6 +112,8 @@ def _readable_path(store: Store, task: ReadTask, spec: ReadSpec) -> str | None:
         column = find_column(footer, field, by_id=spec.match_by_id)
         if column is None or not column.is_plain or column.name != name or not _is_kept_exactly(field.type):
             return None
+        if holds_variants(field):
+            return None  # which DuckDB reads as such where they are annotated so
     return path
 
 

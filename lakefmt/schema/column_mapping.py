@@ -20,6 +20,7 @@ from lakefmt.schema.types import (
     Field,
     FieldPath,
     MapType,
+    PrimitiveType,
     StructType,
     format_path,
 )
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 
     from lakefmt.schema.table_schema import Schema
 
-__all__ = ["ColumnMapping", "check_column_mapping", "file_arrow_schema", "is_renamed"]
+__all__ = ["VARIANT_MARK", "ColumnMapping", "check_column_mapping", "file_arrow_schema", "is_renamed"]
 
 ColumnMapping: TypeAlias = Literal["none", "name", "id"]
 """How files name columns: as the schema does, by physical names, or (statistics: by physical names) by field ids."""
+
+VARIANT_MARK = "lakefmt:variant"
+"""In the metadata of fields of ``file_arrow_schema`` that are variants; their type alone does not tell."""
 
 _LARGEST_ID = 2**31 - 1
 
@@ -73,15 +77,24 @@ def file_arrow_schema(schema: Schema) -> pa.Schema:
     """Return the schema's columns, all of them and in order, as data files name them.
 
     In mode "id" columns and members of structs have their ``PARQUET:field_id``; members of arrays and maps, which are
-    what they are by their place, have none.
+    what they are by their place, have none. Variants, which files keep in several forms, have ``VARIANT_MARK``.
     """
     return pa.schema([_file_field(each, schema.column_mapping) for each in schema.fields])
 
 
 def _file_field(each: Field, mapping: ColumnMapping) -> pa.Field[Any]:
     name = each.name if mapping == "none" else each.physical_name
-    number = {"PARQUET:field_id": str(each.metadata[COLUMN_ID_KEY])} if mapping == "id" else None
-    return pa.field(name, _file_type(each.type, mapping), nullable=each.nullable, metadata=number)
+    number = each.metadata[COLUMN_ID_KEY] if mapping == "id" else None
+    return _field(name, each.type, mapping, nullable=each.nullable, number=number)
+
+
+def _field(
+    name: str, type_: DataType, mapping: ColumnMapping, *, nullable: bool, number: int | None = None
+) -> pa.Field[Any]:
+    metadata = {} if number is None else {"PARQUET:field_id": str(number)}
+    if type_ == PrimitiveType("variant"):
+        metadata[VARIANT_MARK] = "true"
+    return pa.field(name, _file_type(type_, mapping), nullable=nullable, metadata=metadata or None)
 
 
 def _file_type(type_: DataType, mapping: ColumnMapping) -> pa.DataType:
@@ -89,11 +102,11 @@ def _file_type(type_: DataType, mapping: ColumnMapping) -> pa.DataType:
         case StructType(fields):
             return pa.struct([_file_field(each, mapping) for each in fields])
         case ArrayType(element, contains_null):
-            return pa.list_(pa.field("element", _file_type(element, mapping), nullable=contains_null))
+            return pa.list_(_field("element", element, mapping, nullable=contains_null))
         case MapType(key, value, value_contains_null):
             return map_type(
-                pa.field("key", _file_type(key, mapping), nullable=False),
-                pa.field("value", _file_type(value, mapping), nullable=value_contains_null),
+                _field("key", key, mapping, nullable=False),
+                _field("value", value, mapping, nullable=value_contains_null),
             )
         case _:
             return arrow_type_of(type_)
