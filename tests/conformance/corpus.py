@@ -19,8 +19,6 @@ REFUSED = {
     "delta-rs/simple_table_features": "reader version 5",  # and a feature that there is not
     "kernel-rs/delta-kernel-unity-catalog/tests/data/catalog_managed_0": "managed by a catalog",  # read with one
     "kernel-rs/table-with-geo": "geospatial",  # no feature of the protocol
-    "delta-rs/spark-shredded-variant-preview-delta": "variant",
-    "delta-rs/spark-variant-checkpoint": "variant",
     "delta-rs/checkpoint-v2-table": "V2 checkpoints",
     "kernel-rs-golden/v2-checkpoint-json": "V2 checkpoints",
     "kernel-rs-golden/v2-checkpoint-parquet": "V2 checkpoints",
@@ -34,7 +32,6 @@ BROKEN = {
     "delta-rs/data_err_logs/table_e": ("UnsupportedFeatureError", "catalogOwned"),
     "delta-rs/data_err_logs/table_f": ("UnsupportedFeatureError", "catalogOwned"),
     "delta-rs/data_err_logs/table_i": ("UnsupportedFeatureError", "catalogOwned"),
-    "delta-rs/spark-variant-stable-feature-checkpoint": ("UnsupportedFeatureError", "variantType"),
     "kernel-rs/crc-malformed": ("TableNotFoundError", "no _delta_log"),
     "kernel-rs-golden/data-reader-absolute-paths-escaped-chars": ("CorruptTableError", "no metaData"),
     "kernel-rs-golden/deltalog-commit-info": ("CorruptTableError", "no schemaString"),
