@@ -21,6 +21,7 @@ __all__ = [
     "Metadata",
     "Protocol",
     "RemoveFile",
+    "Sidecar",
     "TransactionId",
 ]
 
@@ -111,6 +112,17 @@ class AddCDCFile:
     partition_values: Mapping[str, str | None]
     size_bytes: int
     tags: Mapping[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A Parquet file with some of a checkpoint's file actions ("Sidecar File Information").
+
+    ``path`` is the file's name, or a URI that ends with it; it always lies in the log's ``_sidecars``.
+    """
+
+    path: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from lakefmt.log.actions import (
     Metadata,
     Protocol,
     RemoveFile,
+    Sidecar,
     TransactionId,
 )
 from lakefmt.log.json_values import (
@@ -44,6 +45,7 @@ __all__ = [
     "decode_metadata",
     "decode_protocol",
     "decode_remove",
+    "decode_sidecar",
     "decode_transaction",
     "encode_add",
     "encode_cdc",
@@ -106,6 +108,11 @@ def decode_metadata(value: Mapping[str, Any]) -> Metadata:
         created_time_ms=as_optional(as_int64, value.get("createdTime")),
         format_provider=as_text((value.get("format") or {}).get("provider") or "parquet"),
     )
+
+
+def decode_sidecar(value: Mapping[str, Any]) -> Sidecar:
+    """Read a ``sidecar`` object."""
+    return Sidecar(as_text(value["path"]), as_length(value["sizeInBytes"]))
 
 
 def decode_transaction(value: Mapping[str, Any]) -> TransactionId:

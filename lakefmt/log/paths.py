@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LAST_CHECKPOINT",
     "LOG_FOLDER",
+    "SIDECAR_FOLDER",
     "LogFile",
     "LogFileKind",
     "commit_key",
@@ -31,6 +32,7 @@ __all__ = [
 
 LOG_FOLDER = "_delta_log"
 LAST_CHECKPOINT = f"{LOG_FOLDER}/_last_checkpoint"
+SIDECAR_FOLDER = f"{LOG_FOLDER}/_sidecars"
 
 _VERSION_DIGITS = 20
 _COMMIT = re.compile(r"(\d{20})\.json\Z")

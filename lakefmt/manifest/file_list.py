@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lakefmt.log.actions import AddFile
+    from lakefmt.manifest.statistics_reader import StatisticsReader
+    from lakefmt.schema import FieldPath, Schema
 
 __all__ = ["DELETION_VECTOR_TYPE", "FileList", "file_list_schema"]
 
@@ -129,6 +131,27 @@ class FileList:
             pc.is_valid(vectors), pc.struct_field(vectors, "cardinality"), pa.scalar(0, pa.int64())
         )
         return counted
+
+    def partition_texts(self, place: int) -> pa.ChunkedArray[Any]:
+        """Return the log's texts of a partition column, by its place among them."""
+        import pyarrow.compute as pc
+
+        texts: pa.ChunkedArray[Any] = pc.struct_field(self.table["partition_values"], [place])
+        return texts
+
+    def statistics(
+        self, schema: Schema, columns: Sequence[FieldPath], *, counts: bool = True
+    ) -> StatisticsReader:
+        """Return a reader of the files' statistics; arguments as for ``StatisticsReader``."""
+        from lakefmt.manifest.statistics import StatisticsReader, nan_free_files
+
+        return StatisticsReader(
+            self.table["stats"],
+            schema,
+            columns,
+            nan_free=nan_free_files(self.table["tags"]),
+            counts=counts,
+        )
 
     def filter(self, mask: pa.BooleanArray | pa.ChunkedArray[Any]) -> FileList:
         """Keep the files where ``mask`` (one entry a file) is true."""

@@ -25,21 +25,30 @@ Kind: TypeAlias = Literal["number", "text", "flag"]
 """What the JSON must have: a number; a text; true or false."""
 
 _FEW = 5_000
+_BATCH_ROWS = 61_440  # what a thread of DuckDB takes at a time: one batch is one thread's, however long it is
 
 
 def extract_texts(
-    documents: pa.ChunkedArray[Any], wanted: Sequence[tuple[Sequence[str], Kind]], *, few: int = _FEW
+    documents: pa.ChunkedArray[Any] | pa.RecordBatchReader,
+    wanted: Sequence[tuple[Sequence[str], Kind]],
+    *,
+    few: int = _FEW,
 ) -> list[pa.Array[Any]]:
     """Return an array of texts for each wanted value, one entry per document.
 
     Args:
-        documents: JSON texts; one that is null or broken has no values.
+        documents: JSON texts; one that is null or broken has no values. Or a stream of one such column, of which
+            no more than some batches are held at a time.
         wanted: the keys that lead to a value, and what it must be.
         few: up to how many documents are read in Python.
     """
+    if isinstance(documents, pa.RecordBatchReader):
+        return _extract_by_duckdb(documents, wanted)
     if len(documents) <= few:
         return _extract_by_python(documents, wanted)
-    return _extract_by_duckdb(documents, wanted)
+    table = pa.Table.from_arrays([documents], names=["document"])
+    batches = table.to_batches(max_chunksize=_BATCH_ROWS)
+    return _extract_by_duckdb(pa.RecordBatchReader.from_batches(table.schema, batches), wanted)
 
 
 def _extract_by_python(
@@ -77,42 +86,39 @@ def _text_of(value: Any, kind: Kind) -> str | None:
 
 
 def _extract_by_duckdb(
-    documents: pa.ChunkedArray[Any], wanted: Sequence[tuple[Sequence[str], Kind]]
+    documents: pa.RecordBatchReader, wanted: Sequence[tuple[Sequence[str], Kind]]
 ) -> list[pa.Array[Any]]:
-    import duckdb
-
-    table = pa.Table.from_arrays([documents], names=["document"])
     connection = isolated.cursor()
     try:
-        connection.register("documents", table)
-        for document in ("document", "CASE WHEN json_valid(document) THEN document END"):
-            try:
-                found = connection.sql(_query(document, wanted)).to_arrow_table()
-            except duckdb.Error:  # a text among them is no JSON, which costs a second look at all of them
-                continue
-            return [_combined(column) for column in found.columns]
+        connection.register("documents", documents)
+        found = pa.table(cast("Any", connection.sql(_query(documents.schema.names[0], wanted))))
+        return [_combined(column) for column in found.columns]
     finally:
         connection.close()
-    return _extract_by_python(documents, wanted)
 
 
 def _query(document: str, wanted: Sequence[tuple[Sequence[str], Kind]]) -> str:
-    values = [_expression(f"found[{place}]", kind) for place, (_, kind) in enumerate(wanted, start=1)]
+    values = [_expression(place, kind) for place, (_, kind) in enumerate(wanted)]
     columns = ", ".join(f"{value} AS c{place}" for place, value in enumerate(values))
+    texts = ", ".join(f"found[{place + 1}]::VARCHAR AS t{place}" for place in range(len(wanted)))
     paths = ", ".join(_pointer(keys) for keys, _ in wanted)
-    return f"SELECT {columns} FROM (SELECT json_extract({document}, [{paths}]) AS found FROM documents)"
+    # TRY: what is no JSON has no values, and costs the others nothing.
+    return (
+        f"SELECT {columns} FROM (SELECT {texts}, found "
+        f"FROM (SELECT TRY(json_extract({document}, [{paths}])) AS found FROM documents))"
+    )
 
 
-def _expression(value: str, kind: Kind) -> str:
+def _expression(place: int, kind: Kind) -> str:
+    """Return the SQL of a value; its first character tells what it is, for a third of what ``json_type`` takes."""
+    text = f"t{place}"
     match kind:
         case "text":
-            return f"""CASE WHEN json_type({value}) = 'VARCHAR' THEN {value} ->> '$' END"""
+            return f"""CASE WHEN {text} >= '"' AND {text} < '#' THEN found[{place + 1}] ->> '$' END"""
         case "flag":
-            return f"CASE WHEN json_type({value}) = 'BOOLEAN' THEN {value}::VARCHAR END"
+            return f"CASE WHEN {text} IN ('true', 'false') THEN {text} END"
         case "number":
-            return (
-                f"CASE WHEN json_type({value}) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN {value}::VARCHAR END"
-            )
+            return f"CASE WHEN {text} >= '-' AND {text} < ':' THEN {text} END"
 
 
 def _pointer(keys: Sequence[str]) -> str:

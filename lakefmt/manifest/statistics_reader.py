@@ -1,4 +1,4 @@
-"""Bounds of a table's columns, per data file, out of the JSON of ``add.stats``.
+"""Bounds of a table's columns, per data file, out of ``add.stats`` (JSON) or ``add.stats_parsed`` (typed).
 
 Whoever wrote them, nothing read here makes a file be skipped that holds a wanted row:
 
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 
 from lakefmt.manifest.statistics_json import Kind, extract_texts
 from lakefmt.manifest.text_values import parse_texts
 from lakefmt.schema.arrow import arrow_type_of
+from lakefmt.schema.decimals import number_to_decimal
 from lakefmt.schema.type_widening import was_float
 from lakefmt.schema.types import (
     ArrayType,
@@ -36,11 +37,20 @@ from lakefmt.schema.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lakefmt.schema.table_schema import Schema
 
-__all__ = ["Bounds", "StatisticsReader"]
+__all__ = [
+    "Bounds",
+    "JsonStatistics",
+    "StatisticsReader",
+    "StatisticsSource",
+    "as_bounds",
+    "holds_floats",
+    "locate_column",
+    "sound_bounds",
+]
 
 _NO_BOUNDS = {"binary", "variant", "void"}
 _TEXTS = {"string", "date", "timestamp", "timestamp_ntz"}
@@ -70,28 +80,55 @@ class Bounds:
     tight: pa.Array[Any]
 
 
+class StatisticsSource(Protocol):
+    """Statistics of some files as they are stored."""
+
+    def values(self, wanted: Sequence[tuple[FieldPath, Kind]]) -> list[Any]:
+        """Return for each path below ``stats`` an array with an entry per file: texts, or values of some type.
+
+        Null where a file does not have it, or not as the kind of value that is wanted.
+        """
+
+
+class JsonStatistics:
+    """The texts of ``add.stats``; implements ``StatisticsSource``."""
+
+    def __init__(self, texts: pa.Array[Any] | pa.ChunkedArray[Any]) -> None:
+        self._texts: Any = pa.chunked_array([texts]) if isinstance(texts, pa.Array) else texts
+
+    def values(self, wanted: Sequence[tuple[FieldPath, Kind]]) -> list[Any]:
+        """See ``StatisticsSource``; the values are texts."""
+        return list(extract_texts(self._texts, wanted))
+
+
 class StatisticsReader:
     """Statistics of some files, parsed when first asked for and then kept; not for several threads at once.
 
     Args:
-        stats: the text of ``add.stats`` of each file.
+        source: of the files' statistics; an array is the texts of ``add.stats``.
         schema: of the table; statistics go by its physical names.
         columns: paths that will be asked for, to be parsed in one go.
         nan_free: for each file whether its float maxima count NaN (``nan_free_files``); None: no file says so.
+        counts: False: rows and nulls are not known, which spares looking for them.
     """
 
     def __init__(
         self,
-        stats: pa.ChunkedArray[Any] | pa.Array[Any],
+        source: StatisticsSource | pa.ChunkedArray[Any] | pa.Array[Any],
         schema: Schema,
         columns: Sequence[FieldPath] = (),
         *,
         nan_free: Any = None,
+        counts: bool = True,
     ) -> None:
-        self._stats: Any = pa.chunked_array([stats]) if isinstance(stats, pa.Array) else stats
+        stored = isinstance(source, (pa.Array, pa.ChunkedArray))
+        self._source: StatisticsSource = (
+            JsonStatistics(cast("Any", source)) if stored else cast("Any", source)
+        )
         self._schema = schema
         self._columns = tuple(dict.fromkeys(columns))
         self._nan_free = nan_free
+        self._counts = counts
         self._num_records: Any = None
         self._tight: Any = None
         self._bounds: dict[FieldPath, Bounds] = {}
@@ -116,32 +153,37 @@ class StatisticsReader:
         return self._bounds[path]
 
     def _load(self, paths: tuple[FieldPath, ...]) -> None:
-        """Parse the texts once, for the numbers of rows and these columns."""
-        places = [_locate(self._schema, path) for path in paths]
-        wanted: list[tuple[Sequence[str], Kind]] = [(("numRecords",), "number"), (("tightBounds",), "flag")]
+        """Look at the statistics once, for the numbers of rows and these columns."""
+        places = [locate_column(self._schema, path) for path in paths]
+        wanted: list[tuple[FieldPath, Kind]] = []
         for field, path in places:
             kind = _kind_of(field.type) or "number"
-            wanted += [
-                (("nullCount", *path), "number"),
-                (("minValues", *path), kind),
-                (("maxValues", *path), kind),
-            ]
-        num_records, tight, *columns = extract_texts(self._stats, wanted)
-        self._num_records = _counts(num_records)
-        self._tight = _flags(tight)
+            wanted += [(("minValues", *path), kind), (("maxValues", *path), kind)]
+            if self._counts:
+                wanted.append((("nullCount", *path), "number"))
+        if self._counts:
+            wanted += [(("numRecords",), "number"), (("tightBounds",), "flag")]
+        found = self._source.values(wanted)
+        if self._counts:
+            self._num_records, self._tight = _counts(found[-2]), _flags(found[-1])
+        elif found:
+            self._num_records = cast("Any", pa.nulls)(len(found[0]), pa.int64())
+            self._tight = cast("Any", pa.repeat)(pa.scalar(value=True), len(found[0]))
+        each = 3 if self._counts else 2
         for number, (path, (field, _)) in enumerate(zip(paths, places, strict=True)):
-            null_count, least, greatest = columns[3 * number : 3 * number + 3]
-            self._bounds[path] = self._column_bounds(field, null_count, least, greatest)
+            self._bounds[path] = self._column_bounds(field, *found[each * number : each * (number + 1)])
 
-    def _column_bounds(self, field: Field, null_count: Any, least: Any, greatest: Any) -> Bounds:
+    def _column_bounds(self, field: Field, least: Any, greatest: Any, null_count: Any = None) -> Bounds:
         import pyarrow.compute as pc
 
         arrow_type = arrow_type_of(field.type)
         if _kind_of(field.type) is None:
-            minimum = maximum = cast("Any", pa.nulls)(len(null_count), arrow_type)
+            minimum = maximum = cast("Any", pa.nulls)(len(least), arrow_type)
         else:
-            minimum, maximum = parse_texts(least, arrow_type), parse_texts(greatest, arrow_type)
-            minimum, maximum = self._make_sound(field, minimum, maximum)
+            minimum, maximum = as_bounds(least, arrow_type), as_bounds(greatest, arrow_type)
+            minimum, maximum = sound_bounds(field, minimum, maximum, self._nan_free)
+        if null_count is None:
+            return Bounds(minimum, maximum, self._num_records, self._num_records, self._tight)
         counts = _counts(null_count)
         everything = pc.equal(counts, self._num_records)
         believable = pc.less_equal(counts, self._num_records)
@@ -149,34 +191,67 @@ class StatisticsReader:
         counts = _where(pc.and_(believable, pc.or_(self._tight, extreme)), counts)
         return Bounds(minimum, maximum, counts, self._num_records, self._tight)
 
-    def _make_sound(self, field: Field, minimum: Any, maximum: Any) -> tuple[Any, Any]:
-        import pyarrow.compute as pc
 
-        if was_float(field):
-            minimum, maximum = _of_either_float(minimum, maximum)
-        contradiction = pc.fill_null(pc.greater(minimum, maximum), pa.scalar(value=False))
-        consistent = pc.invert(contradiction)
-        minimum, maximum = _where(consistent, minimum), _where(consistent, maximum)
-        match field.type:
-            case PrimitiveType("timestamp" | "timestamp_ntz"):
-                instants = maximum.view(pa.int64())
-                highest = pa.scalar(_INT64_MAX - _LOST_TO_MILLISECONDS)
-                raised = pc.add(
-                    pc.min_element_wise(instants, highest, skip_nulls=False), pa.scalar(_LOST_TO_MILLISECONDS)
-                )
-                maximum = raised.view(maximum.type)
-            case PrimitiveType("float" | "double"):
-                minimum = _where(pc.is_finite(minimum), minimum)
-                maximum = _where(pc.is_finite(maximum), maximum)
-                known = pa.scalar(value=False) if self._nan_free is None else _flat(self._nan_free)
-                maximum = _where(known, maximum)
-            case DecimalType(precision) if precision > _EXACT_DIGITS:
-                minimum, maximum = _widened(minimum, upper=False), _widened(maximum, upper=True)
-        return minimum, maximum
+def holds_floats(schema: Schema, columns: Iterable[FieldPath]) -> bool:
+    """Whether one of the columns has floating-point numbers, whose maxima may leave NaN out."""
+    types = [locate_column(schema, path)[0].type for path in columns]
+    return any(isinstance(type_, PrimitiveType) and type_.name in {"float", "double"} for type_ in types)
 
 
-def _locate(schema: Schema, path: FieldPath) -> tuple[Field, FieldPath]:
-    """Return the column at ``path``, and its path in physical names."""
+def sound_bounds(field: Field, minimum: Any, maximum: Any, nan_free: Any = None) -> tuple[Any, Any]:
+    """Return bounds that can be relied on, made of what a log says; null where nothing can.
+
+    Args:
+        field: the column.
+        minimum: array of the column's Arrow type.
+        maximum: another, of the same length.
+        nan_free: whether the maximum counts NaN, one entry each; None: none does.
+    """
+    import pyarrow.compute as pc
+
+    if was_float(field):
+        minimum, maximum = _of_either_float(minimum, maximum)
+    contradiction = pc.fill_null(pc.greater(minimum, maximum), pa.scalar(value=False))
+    consistent = pc.invert(contradiction)
+    minimum, maximum = _where(consistent, minimum), _where(consistent, maximum)
+    match field.type:
+        case PrimitiveType("timestamp" | "timestamp_ntz"):
+            instants = maximum.view(pa.int64())
+            highest = pa.scalar(_INT64_MAX - _LOST_TO_MILLISECONDS)
+            raised = pc.add(
+                pc.min_element_wise(instants, highest, skip_nulls=False), pa.scalar(_LOST_TO_MILLISECONDS)
+            )
+            maximum = raised.view(maximum.type)
+        case PrimitiveType("float" | "double"):
+            minimum = _where(pc.is_finite(minimum), minimum)
+            maximum = _where(pc.is_finite(maximum), maximum)
+            known = pa.scalar(value=False) if nan_free is None else _flat(nan_free)
+            maximum = _where(known, maximum)
+        case DecimalType(precision) if precision > _EXACT_DIGITS:
+            minimum, maximum = _widened(minimum, upper=False), _widened(maximum, upper=True)
+    return minimum, maximum
+
+
+def as_bounds(found: Any, type_: pa.DataType) -> Any:
+    """Return stored bounds, texts or of some type, in a column's type; null where they have no place in it."""
+    if pa.types.is_string(found.type):
+        return parse_texts(found, type_)
+    if found.type.equals(type_):
+        return found
+    try:
+        if pa.types.is_decimal(type_):
+            return number_to_decimal(found, type_)
+        if pa.types.is_timestamp(found.type) and found.type.unit == "ns":  # as INT96 is read
+            import pyarrow.compute as pc
+
+            found = pc.floor_temporal(found, unit="microsecond")  # as writers cut: maxima are raised again
+        return found.cast(type_)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return cast("Any", pa.nulls)(len(found), type_)
+
+
+def locate_column(schema: Schema, path: FieldPath) -> tuple[Field, FieldPath]:
+    """Return the column at ``path``, and its path in physical names. Raises KeyError: there is none."""
     fields = schema.fields
     physical: list[str] = []
     field: Field | None = None
@@ -204,17 +279,18 @@ def _kind_of(type_: DataType) -> Kind | None:
             return None
 
 
-def _counts(texts: Any) -> Any:
+def _counts(found: Any) -> Any:
     import pyarrow.compute as pc
 
-    counts = parse_texts(texts, pa.int64())
+    counts = as_bounds(found, pa.int64())
     return _where(pc.greater_equal(counts, pa.scalar(0)), counts)
 
 
-def _flags(texts: Any) -> Any:
+def _flags(found: Any) -> Any:
     import pyarrow.compute as pc
 
-    return pc.fill_null(pc.not_equal(texts, pa.scalar("false")), pa.scalar(value=True))
+    flags = as_bounds(found, pa.bool_())
+    return pc.fill_null(flags, pa.scalar(value=True))
 
 
 def _of_either_float(minimum: Any, maximum: Any) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError
 from lakefmt.manifest.statistics import StatisticsReader
-from lakefmt.scan.prune import prune
+from lakefmt.scan.prune import PredicatePruner
 from lakefmt.schema import Schema, closest_names
 
 if TYPE_CHECKING:
@@ -31,27 +31,25 @@ class ScanPlan:
         schema: the columns of the result, in its order.
         predicate: rows to keep; None for all.
         files: the files that may hold such rows.
-        total_files: how many files the version has.
     """
 
     snapshot: Snapshot
     schema: Schema
     predicate: Predicate | None
     files: FileList
-    total_files: int
 
 
 def plan_scan(
     snapshot: Snapshot, schema: Schema, predicate: Predicate | None, limit: int | None = None
 ) -> ScanPlan:
     """Prune the version's files by partition values and statistics."""
-    files = snapshot.files
-    total = files.num_files
     if predicate is not None:
-        files = files.filter(prune(files, predicate, snapshot.schema, snapshot.partition_columns))
+        files = snapshot.choose_files(PredicatePruner(predicate, snapshot.schema, snapshot.partition_columns))
     elif limit is not None:
-        files = _enough_files(files, snapshot.schema, limit)
-    return ScanPlan(snapshot, schema, predicate, files, total)
+        files = _enough_files(snapshot, limit)
+    else:
+        files = snapshot.files
+    return ScanPlan(snapshot, schema, predicate, files)
 
 
 def choose_columns(schema: Schema, columns: Sequence[str] | None, *, table: str, version: int) -> Schema:
@@ -91,17 +89,19 @@ def choose_columns(schema: Schema, columns: Sequence[str] | None, *, table: str,
     return Schema(fields)
 
 
-def _enough_files(files: FileList, schema: Schema, limit: int) -> FileList:
-    """Keep the first files that hold ``limit`` rows by the log's counts; a file without a count may hold none."""
+def _enough_files(snapshot: Snapshot, limit: int) -> FileList:
+    """Return some files that hold ``limit`` rows by the log's counts, all files where those do not say so.
+
+    A file holds a row, usually: neither the list nor the statistics of a million files are read for five.
+    """
     import pyarrow.compute as pc
 
-    # A file holds a row, usually: never parse a million statistics for five.
-    most = type(files)(files.table.slice(0, max(limit, 1)))
-    known: Any = StatisticsReader(most.table["stats"], schema).num_records()
-    present: Any = pc.subtract(known, most.deleted_rows)
-    counts: Any = pc.fill_null(present, 0)
+    files = snapshot.first_files(max(limit, 1))
+    known: Any = StatisticsReader(files.table["stats"], snapshot.schema).num_records()
+    present: Any = pc.subtract(known, files.deleted_rows)
+    none: Any = pa.scalar(0, pa.int64())
+    counts: Any = pc.max_element_wise(pc.fill_null(present, none), none)
     if (pc.sum(counts).as_py() or 0) < limit:
-        return files
-    running: Any = pc.cumulative_sum(counts)
-    reached: Any = pc.index(pc.greater_equal(running, pa.scalar(limit, pa.int64())), True)
+        return snapshot.files
+    reached: Any = pc.index(pc.greater_equal(pc.cumulative_sum(counts), pa.scalar(limit, pa.int64())), True)
     return type(files)(files.table.slice(0, reached.as_py() + 1))

@@ -13,20 +13,44 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.manifest.partition_values import parse_partition_values
-from lakefmt.manifest.statistics import StatisticsReader, nan_free_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakefmt.expressions import Bounds, BoundsOf, Column, Predicate
-    from lakefmt.manifest.file_list import FileList
+    from lakefmt.manifest import Candidates
     from lakefmt.schema import FieldPath, Schema
 
-__all__ = ["covers", "prune"]
+__all__ = ["PredicatePruner", "covers", "prune"]
+
+_MANY_FILES = 5_000  # of so many, a first look passes over what counts would tell beside the bounds
+
+
+@dataclass(frozen=True, slots=True)
+class PredicatePruner:
+    """Chooses the files that may hold a row that a predicate means; implements ``manifest.Pruner``.
+
+    Attributes:
+        predicate: validated against ``schema``.
+        schema: of the version.
+        partition_columns: their names, in the order of ``metaData.partitionColumns``.
+    """
+
+    predicate: Predicate
+    schema: Schema
+    partition_columns: tuple[str, ...]
+
+    def may_match(self, bounds_of: BoundsOf, count: int) -> pa.BooleanArray:
+        """Return for each of ``count`` groups of files whether it may hold such a row."""
+        return self.predicate.may_match(bounds_of, count)
+
+    def choose(self, files: Candidates) -> pa.BooleanArray:
+        """Return for each file whether it may."""
+        return prune(files, self.predicate, self.schema, self.partition_columns)
 
 
 def prune(
-    files: FileList, predicate: Predicate, schema: Schema, partition_columns: Sequence[str]
+    files: Candidates, predicate: Predicate, schema: Schema, partition_columns: Sequence[str]
 ) -> pa.BooleanArray:
     """Return, for each file, whether it may hold a row that the predicate means; never null.
 
@@ -47,17 +71,21 @@ def prune(
         return partitions.matches(predicate)
     kept = predicate.may_match(partitions.bounds_of, files.num_files)
     paths = partitions.other_paths(predicate)
-    if not paths or not kept.true_count:
-        return kept
-    left = files if kept.true_count == files.num_files else files.filter(kept)
-    decided = predicate.may_match(_all_bounds(left, schema, partitions.columns, paths), left.num_files)
-    import pyarrow.compute as pc
+    # Bounds tell most, and counts of nulls the rest, for the files that bounds leave over.
+    for counts in (False, True):
+        if not paths or not kept.true_count or (not counts and kept.true_count < _MANY_FILES):
+            continue
+        left = files if kept.true_count == files.num_files else files.filter(kept)
+        bounds_of = _all_bounds(left, schema, partitions.columns, paths, counts=counts)
+        decided = predicate.may_match(bounds_of, left.num_files)
+        import pyarrow.compute as pc
 
-    return cast("pa.BooleanArray", cast("Any", pc).replace_with_mask(kept, kept, decided))
+        kept = cast("pa.BooleanArray", cast("Any", pc).replace_with_mask(kept, kept, decided))
+    return kept
 
 
 def covers(
-    files: FileList, predicate: Predicate, schema: Schema, partition_columns: Sequence[str]
+    files: Candidates, predicate: Predicate, schema: Schema, partition_columns: Sequence[str]
 ) -> pa.BooleanArray:
     """Return, for each file, whether the predicate certainly means every row of it; never null.
 
@@ -83,7 +111,7 @@ class _ExactBounds:
 
 @dataclass(frozen=True, slots=True)
 class _PartitionValues:
-    files: FileList
+    files: Candidates
     schema: Schema
     columns: tuple[str, ...]
     parsed: dict[str, pa.ChunkedArray[Any]] = field(default_factory=dict)
@@ -112,27 +140,24 @@ class _PartitionValues:
 
     def values(self, name: str) -> pa.ChunkedArray[Any]:
         """Return the typed values of a partition column, one per file."""
-        import pyarrow.compute as pc
-
         if name not in self.parsed:
-            # By position: the protocol's strings may go by another name, that of a column mapping.
-            texts = pc.struct_field(self.files.table["partition_values"], [self.columns.index(name)])
+            texts = self.files.partition_texts(self.columns.index(name))
             values = parse_partition_values(texts, self.schema.field(name).type)
             self.parsed[name] = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
         return self.parsed[name]
 
 
 def _all_bounds(
-    files: FileList, schema: Schema, partition_columns: tuple[str, ...], paths: Sequence[FieldPath]
+    files: Candidates,
+    schema: Schema,
+    partition_columns: tuple[str, ...],
+    paths: Sequence[FieldPath],
+    *,
+    counts: bool = True,
 ) -> BoundsOf:
     """Return what partition values and statistics tell of the columns; of others than ``paths``, the former alone."""
     partitions = _PartitionValues(files, schema, partition_columns)
-    statistics = StatisticsReader(
-        files.table["stats"],
-        schema,
-        paths,
-        nan_free=nan_free_files(files.table["tags"]),
-    )
+    statistics = files.statistics(schema, paths, counts=counts)
 
     def bounds_of(column: Column) -> Bounds | None:
         return partitions.bounds_of(column) or statistics.bounds(column.path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lakefmt.errors import CorruptTableError, VersionNotFoundError
 from lakefmt.log import decode_commit, list_commits_after, load_segment
 from lakefmt.log.listing import read_commit_bytes
-from lakefmt.manifest.checkpoint import read_checkpoint_state
+from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.snapshot.replay import TableState, replay_state
 from lakefmt.snapshot.snapshot import Snapshot
 
@@ -37,7 +37,7 @@ def load_snapshot(store: Store, version: int | None = None, catalog: Catalog | N
 
     Raises:
         TableNotFoundError, VersionNotFoundError, CorruptTableError, UnsupportedFeatureError: as
-            ``log.load_segment``, ``log.decode_commit`` and ``manifest.read_checkpoint_state`` say.
+            ``log.load_segment``, ``log.decode_commit`` and ``manifest.Checkpoint`` say.
     """
     segment = load_segment(store, version, catalog)
     try:
@@ -61,9 +61,10 @@ def load_snapshot(store: Store, version: int | None = None, catalog: Catalog | N
 
 
 def _load_segment_state(store: Store, segment: LogSegment, catalog: Catalog | None) -> Snapshot:
-    state = TableState(None, None, {}, {})
+    state, checkpoint = TableState(None, None, {}, {}), None
     if segment.checkpoint:
-        found = read_checkpoint_state(store, segment.checkpoint)
+        checkpoint = Checkpoint(store, segment.checkpoint)
+        found = checkpoint.state
         state = TableState(
             found.protocol,
             found.metadata,
@@ -87,8 +88,7 @@ def _load_segment_state(store: Store, segment: LogSegment, catalog: Catalog | No
         written_ms=segment.written_ms,
         last_commit=segment.last_commit,
         checksum=segment.checksum,
-        checkpoint=segment.checkpoint,
-        base=None,
+        base=checkpoint,
         commits=tuple(commits),
         catalog=catalog,
     )

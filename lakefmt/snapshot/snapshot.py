@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
@@ -11,17 +10,18 @@ from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.log.checksum import load_checksum
 from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
-from lakefmt.manifest.checkpoint import read_checkpoint_files
+from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.manifest.file_list import FileList
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
-from lakefmt.snapshot.replay import replay_files
+from lakefmt.snapshot.replay import FileChanges, reconcile
 from lakefmt.snapshot.verify import find_discrepancies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from lakefmt.log import Catalog, Commit, DomainMetadata, Metadata, Protocol, TransactionId
     from lakefmt.log.paths import LogFile
+    from lakefmt.manifest import Pruner
     from lakefmt.properties import TableProperties
     from lakefmt.schema import ColumnMapping, Schema
     from lakefmt.snapshot.replay import TableState
@@ -31,8 +31,8 @@ __all__ = ["Snapshot"]
 
 _log = logging.getLogger("lakefmt.log")
 
-# Past this many unreconciled commits the list in hand is brought up to date, so that a handle that only appends
-# neither pays for a new list at every commit nor holds commits without end.
+# Past this many unreconciled commits they are made into one, so that a handle that only appends neither pays for a
+# new list at every commit nor holds commits without end.
 _FOLD_AFTER_COMMITS = 256
 # Parsed once for all versions that share metadata and protocol.
 _FROM_METADATA = ("schema", "properties", "field_ids", "column_mapping", "partition_keys")
@@ -62,8 +62,7 @@ class Snapshot:
         written_ms: int,
         last_commit: LogFile | None = None,
         checksum: LogFile | None = None,
-        checkpoint: Sequence[LogFile] = (),
-        base: FileList | None,
+        base: Checkpoint | FileList | None,
         commits: tuple[Commit, ...],
         catalog: Catalog | None = None,
     ) -> None:
@@ -88,16 +87,15 @@ class Snapshot:
         self.metadata: Metadata = state.metadata
         self.state = state
         self._store = store
-        self._checkpoint = checkpoint
         self._last_commit = last_commit
         self._checksum = checksum
         self.discrepancies: tuple[str, ...] = ()
         self._written_ms = written_ms
         self._info = commits[-1].info if commits else None
-        # What the file list follows from, until it has been replayed. Threads that ask at once may replay twice, to
-        # the same list: no lock, so a snapshot pickles and survives a fork.
-        self._source: tuple[FileList | None, tuple[Commit, ...]] | None = (base, commits)
-        self._files: FileList | None = None
+        # What the file list follows from. Threads that ask at once may replay twice, to the same list: no lock, so a
+        # snapshot pickles and survives a fork.
+        self._source: tuple[Checkpoint | FileList | None, tuple[Commit, ...]] = (base, commits)
+        self._reconciled: tuple[tuple[Commit, ...], FileChanges] | None = None
         check_readable(
             self.protocol, self.metadata, table=store.uri, version=version, has_catalog=catalog is not None
         )
@@ -183,15 +181,46 @@ class Snapshot:
 
     @property
     def files(self) -> FileList:
-        """The live data files, replayed on first use."""
-        source = self._source
-        if source is not None:
-            files = self._replay(*source)
-            self._verify(files)
-            self._files = files
-            self._source = None
-        assert self._files is not None  # noqa: S101 - set before the source is let go
-        return self._files
+        """All live data files; read and replayed on first use, then kept."""
+        base, commits = self._source
+        if isinstance(base, FileList) and not commits:
+            return base
+        if isinstance(base, Checkpoint):
+            base = base.files(self.partition_keys)
+        files = self._changes(commits).apply(base or FileList.empty(self.partition_keys))
+        self._verify(files)
+        self._source, self._reconciled = (files, ()), None
+        return files
+
+    def choose_files(self, pruner: Pruner) -> FileList:
+        """Return the live data files that a read needs; of the checkpoint's others no more is read than tells so."""
+        base, commits = self._source
+        if not isinstance(base, Checkpoint):
+            return self.files.filter(pruner.choose(self.files))
+        kept = base.choose(
+            pruner, self.partition_keys, schema=self.schema, partition_columns=self.partition_columns
+        )
+        changes = self._changes(commits)
+        added = changes.added
+        if added.num_files:
+            added = added.filter(pruner.choose(added))
+        return FileChanges(changes.newest, added).apply(kept)
+
+    def first_files(self, count: int) -> FileList:
+        """Return ``count`` live data files or more, all if there are fewer; reads no further than to have them."""
+        base, commits = self._source
+        if not isinstance(base, Checkpoint):
+            return self.files
+        changes = self._changes(commits)
+        # As many more as the later commits may take away.
+        return changes.apply(base.first_files(count + len(changes.newest), self.partition_keys))
+
+    def _changes(self, commits: tuple[Commit, ...]) -> FileChanges:
+        """Return what the commits after the base do to its files, reconciled once."""
+        known = self._reconciled
+        if known is None or known[0] is not commits:
+            known = self._reconciled = (commits, reconcile(commits, self.partition_keys))
+        return known[1]
 
     def check_adds_up(self) -> None:
         """Raise CorruptTableError where the version is known not to add up to its checksum file.
@@ -211,17 +240,17 @@ class Snapshot:
         self, commits: tuple[Commit, ...], state: TableState, version: int, written_ms: int
     ) -> Snapshot:
         """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
-        base, pending = self._source or (self._files, ())
+        base, pending = self._source
         if len(pending) > _FOLD_AFTER_COMMITS:
-            # A base that can no longer be read must not fail a commit that is already published.
-            with suppress(LakefmtError):
+            if isinstance(base, Checkpoint):
+                pending = (self._changes(pending).to_commit(),)
+            else:
                 base, pending = self.files, ()
         after = Snapshot(
             self._store,
             state,
             version=version,
             written_ms=written_ms,
-            checkpoint=self._checkpoint,
             base=base,
             commits=pending + commits,
             catalog=self.catalog,
@@ -245,9 +274,3 @@ class Snapshot:
                 self.version,
                 "; ".join(self.discrepancies),
             )
-
-    def _replay(self, base: FileList | None, commits: tuple[Commit, ...]) -> FileList:
-        columns = self.partition_keys
-        if base is None and self._checkpoint:
-            base = read_checkpoint_files(self._store, self._checkpoint, columns)
-        return replay_files(base or FileList.empty(columns), commits, columns)

@@ -7,7 +7,7 @@ import pytest
 
 from lakefmt.errors import CorruptTableError
 from lakefmt.log.segment import load_segment
-from lakefmt.manifest import read_checkpoint_files, read_checkpoint_state
+from lakefmt.manifest import Checkpoint
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
 
@@ -29,7 +29,7 @@ def test_checkpoint_of_another_writer_is_read_as_columns(delta_rs_table):
     store = open_store(delta_rs_table)
     segment = load_segment(store)
     assert segment.checkpoint_version == 3
-    files = read_checkpoint_files(store, segment.checkpoint, ["day"])
+    files = Checkpoint(store, segment.checkpoint).files(["day"])
     values = [row["partition_values"]["day"] for row in files.table.to_pylist()]
     assert sorted(values) == ["2026-11-01", "2026-11-03"]
     assert all(stats is not None for stats in files.table["stats"].to_pylist())
@@ -37,7 +37,7 @@ def test_checkpoint_of_another_writer_is_read_as_columns(delta_rs_table):
 
 def test_one_off_actions_come_from_the_checkpoint(delta_rs_table):
     store = open_store(delta_rs_table)
-    state = read_checkpoint_state(store, load_segment(store).checkpoint)
+    state = Checkpoint(store, load_segment(store).checkpoint).state
     assert state.metadata.name == "flights"
     assert state.metadata.partition_columns == ("day",)
     assert state.protocol is not None

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from lakefmt.log import AddFile, Commit, DomainMetadata, Metadata, Protocol, RemoveFile, TransactionId
 from lakefmt.log import DeletionVectorDescriptor as Vector
 from lakefmt.manifest import FileList
-from lakefmt.snapshot.replay import TableState, replay_files, replay_state
+from lakefmt.snapshot.replay import TableState, reconcile, replay_state
 
 EMPTY = FileList.empty([])
 
@@ -27,27 +27,27 @@ def test_latest_action_of_a_path_wins():
         Commit(removes=(remove("a"),)),
         Commit(adds=(add("a", size=5),)),
     ]
-    files = replay_files(EMPTY, commits, ())
+    files = reconcile(commits, ()).apply(EMPTY)
     assert live(files) == ["a", "b"]
     assert sorted(files.table["size_bytes"].to_pylist()) == [1, 5]
 
 
 def test_removes_reach_into_the_checkpoint():
     base = FileList.from_adds([add("a"), add("b")], [])
-    assert live(replay_files(base, [Commit(removes=(remove("a"),))], ())) == ["b"]
+    assert live(reconcile([Commit(removes=(remove("a"),))], ()).apply(base)) == ["b"]
 
 
 def test_a_file_moves_from_one_vector_to_another_in_one_commit():
     first, second = Vector("u", "x", 1, 1, 1), Vector("u", "y", 1, 2, 1)
     base = FileList.from_adds([add("a", first)], [])
-    files = replay_files(base, [Commit(adds=(add("a", second),), removes=(remove("a", first),))], ())
+    files = reconcile([Commit(adds=(add("a", second),), removes=(remove("a", first),))], ()).apply(base)
     assert files.table["deletion_vector"].to_pylist()[0]["path_or_inline"] == "y"
     assert files.num_files == 1
 
 
 def test_added_again_replaces_the_entry_of_the_checkpoint():
     base = FileList.from_adds([add("a", size=1)], [])
-    files = replay_files(base, [Commit(adds=(add("a", size=7),))], ())
+    files = reconcile([Commit(adds=(add("a", size=7),))], ()).apply(base)
     assert files.table["size_bytes"].to_pylist() == [7]
 
 
@@ -89,6 +89,6 @@ def test_replay_from_any_middle_equals_replay_from_the_start(history, cut):
     for commit in commits:
         model -= {r.path for r in commit.removes}
         model |= {a.path for a in commit.adds}
-    middle = replay_files(EMPTY, commits[:cut], ())
-    assert live(replay_files(middle, commits[cut:], ())) == sorted(model)
-    assert live(replay_files(EMPTY, commits, ())) == sorted(model)
+    middle = reconcile(commits[:cut], ()).apply(EMPTY)
+    assert live(reconcile(commits[cut:], ()).apply(middle)) == sorted(model)
+    assert live(reconcile(commits, ()).apply(EMPTY)) == sorted(model)

@@ -1,0 +1,240 @@
+"""One Parquet file of actions: a checkpoint, a part of one, or a sidecar ("Checkpoints", "Sidecar Files").
+
+Read a column at a time, and no more row groups than are asked for. A file of a million actions is read with pyarrow
+where many rows are wanted; for a few on local disk DuckDB skips the pages between them, which is a hundred times
+quicker when a writer has put everything into one row group.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from lakefmt.cached import cached_value
+from lakefmt.databases import reading_files
+from lakefmt.errors import CorruptTableError, ObjectNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow.parquet as pq
+
+    from lakefmt.schema import FieldPath
+    from lakefmt.store import Store
+
+__all__ = ["ActionFile"]
+
+_FEW_ROWS = 500  # named one by one to DuckDB
+_DENSE = 4  # a span of rows with at least one wanted in so many is named by its ends
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+class ActionFile:
+    """A Parquet file with a row per action and a struct column per kind of action.
+
+    Columns are named by their path: ``("add", "path")``. Every method raises CorruptTableError where the file is
+    gone or is no Parquet, naming it.
+
+    Args:
+        store: the table's.
+        key: of the file.
+        size_bytes: its length.
+        version: of the checkpoint that it belongs to.
+    """
+
+    def __init__(self, store: Store, key: str, size_bytes: int, version: int) -> None:
+        self.store = store
+        self.key = key
+        self.version = version
+        self._size_bytes = size_bytes
+
+    @cached_value
+    def metadata(self) -> Any:
+        """The Parquet footer."""
+        with self._open(known=False) as parquet:
+            return parquet.metadata
+
+    @cached_value
+    def schema(self) -> pa.Schema:
+        """The columns as Arrow types."""
+        with self.reading():
+            schema: pa.Schema = self.metadata.schema.to_arrow_schema()
+            return schema
+
+    @cached_value
+    def leaves(self) -> dict[str, int]:
+        """The number of each Parquet column, by the names that lead to it joined with dots."""
+        columns = self.metadata.schema
+        return {columns.column(i).path: i for i in range(len(columns))}
+
+    @cached_value
+    def row_counts(self) -> list[int]:
+        """Rows of each row group."""
+        return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
+
+    @cached_value
+    def first_rows(self) -> list[int]:
+        """The number of each row group's first row in the file."""
+        return [0, *accumulate(self.row_counts)][:-1]
+
+    def type_of(self, path: FieldPath) -> pa.DataType | None:
+        """Return the type of a column, None where the file does not have it."""
+        fields: Any = self.schema
+        found: Any = None
+        for name in path:
+            place = fields.get_field_index(name)
+            if place < 0:
+                return None
+            found = fields.field(place).type
+            fields = found if pa.types.is_struct(found) else pa.schema([])
+        return cast("pa.DataType", found)
+
+    def statistics(self, path: FieldPath, group: int) -> Any:
+        """Return pyarrow's statistics of a leaf column in a row group, None where there are none."""
+        leaf = self.leaves.get(".".join(path))
+        return None if leaf is None else self.metadata.row_group(group).column(leaf).statistics
+
+    def groups_with(self, path: FieldPath) -> tuple[int, ...]:
+        """Return the row groups in which a leaf column may have a value that is not null."""
+        if self.type_of(path) is None:
+            return ()
+        return tuple([g for g, rows in enumerate(self.row_counts) if self.null_count(path, g) != rows])
+
+    def null_count(self, path: FieldPath, group: int) -> int | None:
+        """Return how many rows of a group have no value in a leaf column, None where the footer does not say."""
+        found = self.statistics(path, group)
+        return int(found.null_count) if found is not None and found.has_null_count else None
+
+    def read(self, paths: Sequence[FieldPath], groups: Sequence[int]) -> dict[FieldPath, Any]:
+        """Return columns that the file has, one chunked array each over the rows of the groups."""
+        if not groups:
+            arrow: Any = pa  # the stubs know no type that is found at run time
+            return {path: arrow.chunked_array([], self.type_of(path)) for path in paths}
+        with self._open() as parquet:
+            return _pick(parquet.read_row_groups(list(groups), columns=[".".join(p) for p in paths]), paths)
+
+    def read_struct(self, path: FieldPath, groups: Sequence[int]) -> Any:
+        """Return the top-level column of a path over the rows of the groups, with no other member than the path's."""
+        with self._open() as parquet:
+            table = parquet.read_row_groups(list(groups), columns=[".".join(path)])
+        return table.column(table.schema.get_field_index(path[0]))
+
+    def stream(self, path: FieldPath, groups: Sequence[int], batch_rows: int) -> pa.RecordBatchReader:
+        """Return a column as a stream of batches with that one column, over the rows of the groups."""
+        kind: Any = self.type_of(path)
+        schema = pa.schema([pa.field("document", kind)])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with self._open() as parquet:
+                for batch in parquet.iter_batches(batch_rows, list(groups), columns=[".".join(path)]):
+                    column = _pick(pa.Table.from_batches([batch]), [path])[path]
+                    yield from pa.Table.from_arrays([column], schema=schema).to_batches()
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def read_until(
+        self, paths: Sequence[FieldPath], group: int, rows: int, batch_rows: int
+    ) -> dict[FieldPath, Any]:
+        """Return columns as ``read`` does, of a row group's first ``rows`` rows, or some more of them."""
+        batches: list[pa.RecordBatch] = []
+        with self._open() as parquet:
+            for batch in parquet.iter_batches(batch_rows, [group], columns=[".".join(p) for p in paths]):
+                batches.append(batch)
+                rows -= batch.num_rows
+                if rows <= 0:
+                    break
+        return _pick(pa.Table.from_batches(batches), paths)
+
+    def read_rows(self, paths: Sequence[FieldPath], rows: pa.Int64Array) -> dict[FieldPath, Any] | None:
+        """Return columns of a few rows of the file, None where there is no quick way to them.
+
+        Args:
+            paths: of columns that the file has.
+            rows: numbers of rows in the file, ascending.
+        """
+        local = self.store.local_path(self.key)
+        if local is None or set(local) & _GLOB_CHARACTERS or not len(rows):
+            return None
+        first, last = rows[0].as_py(), rows[-1].as_py()
+        if last - first < _DENSE * len(rows):
+            wanted = f"BETWEEN {first} AND {last}"
+        elif len(rows) <= _FEW_ROWS:
+            wanted = f"IN ({', '.join(map(str, rows.to_pylist()))})"
+        else:
+            return None
+        import duckdb
+
+        columns = ", ".join(f"{_column_sql(path)} AS c{place}" for place, path in enumerate(paths))
+        name = local.replace("'", "''")
+        cursor = reading_files.cursor()
+        try:
+            found = pa.table(
+                cast(
+                    "Any",
+                    cursor.sql(
+                        f"SELECT {columns}, file_row_number AS row FROM read_parquet('{name}', file_row_number = true, "
+                        f"hive_partitioning = false) WHERE file_row_number {wanted} ORDER BY row"
+                    ),
+                )
+            )
+        except duckdb.Error:
+            return None  # pyarrow reads it, or says what is wrong
+        finally:
+            cursor.close()
+        if found.num_rows != len(rows):
+            import pyarrow.compute as pc
+
+            found = found.filter(pc.is_in(found["row"], value_set=rows))
+        return {path: found.column(place) for place, path in enumerate(paths)}
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Map what goes wrong with the file's bytes in the block to CorruptTableError."""
+        try:
+            yield
+        except ObjectNotFoundError as error:
+            raise self.corrupt("the file is gone") from error
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise self.corrupt(str(error).partition("\n")[0]) from error
+
+    def corrupt(self, why: str) -> CorruptTableError:
+        """Return the error that says what is wrong with the file."""
+        return CorruptTableError(
+            f"The checkpoint cannot be read: {why}",
+            table=self.store.uri,
+            version=self.version,
+            path=self.key,
+            hint="Delete the checkpoint if the commits before it are still there, or restore it from a backup",
+        )
+
+    @contextmanager
+    def _open(self, *, known: bool = True) -> Iterator[pq.ParquetFile]:
+        import pyarrow.parquet as pq
+
+        metadata = self.metadata if known else None
+        with (
+            self.reading(),
+            self.store.open_input(self.key, self._size_bytes) as source,
+            pq.ParquetFile(source, metadata=metadata, pre_buffer=True) as parquet,
+        ):
+            yield parquet
+
+
+def _pick(table: pa.Table, paths: Sequence[FieldPath]) -> dict[FieldPath, Any]:
+    """Return the columns at the paths; null wherever a struct above is."""
+    import pyarrow.compute as pc
+
+    found: dict[FieldPath, Any] = {}
+    for path in paths:
+        column: Any = table.column(table.schema.get_field_index(path[0]))
+        for name in path[1:]:
+            column = pc.struct_field(column, [column.type.get_field_index(name)])
+        found[path] = column
+    return found
+
+
+def _column_sql(path: FieldPath) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in path)

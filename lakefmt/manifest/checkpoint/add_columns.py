@@ -1,0 +1,138 @@
+"""From the ``add`` column of a checkpoint to the columns of a file list ("Checkpoint Schema")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from lakefmt.databases import isolated
+from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, file_list_schema, partition_struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lakefmt.manifest.checkpoint.action_file import ActionFile
+    from lakefmt.schema import FieldPath
+
+__all__ = ["map_values", "to_file_rows", "wanted_columns"]
+
+_NAMES = ("path", "size", "modificationTime", "partitionValues", "stats", "tags", "deletionVector")
+_VECTOR_FIELDS = ("storageType", "pathOrInlineDv", "offset", "sizeInBytes", "cardinality")
+
+
+def wanted_columns(file: ActionFile) -> list[FieldPath]:
+    """Return the columns that a file list is made of, of those the checkpoint has."""
+    names = list(_NAMES)
+    if file.type_of(("add", "stats")) is None:
+        names.append("stats_parsed")
+    return [("add", name) for name in names if file.type_of(("add", name)) is not None]
+
+
+def to_file_rows(columns: Mapping[FieldPath, Any], keys: Sequence[str], length: int) -> pa.Table:
+    """Return columns of adds as rows of a file list.
+
+    Args:
+        columns: by path; those of ``wanted_columns``.
+        keys: what the log calls the partition columns.
+        length: how many adds there are.
+
+    Raises:
+        ArrowInvalid: a value has no place in a file list.
+    """
+    import pyarrow.compute as pc
+
+    schema = file_list_schema(keys)
+
+    def column(name: str, kind: Any) -> Any:
+        found = columns.get(("add", name))
+        return _nulls(length, kind) if found is None else found.cast(kind)
+
+    stats = column("stats", pa.string())
+    if (parsed := columns.get(("add", "stats_parsed"))) is not None:
+        stats = _statistics_as_json(parsed)
+    values = [map_values(columns.get(("add", "partitionValues")), key, length) for key in keys]
+    arrays: list[Any] = [
+        column("path", pa.string()),
+        column("size", pa.int64()),
+        pc.coalesce(column("modificationTime", pa.int64()), pa.scalar(0, pa.int64())),
+        partition_struct(values, keys, length),
+        stats,
+        column("tags", schema.field("tags").type),
+        _deletion_vectors(columns.get(("add", "deletionVector")), length),
+    ]
+    for name, array in zip(("path", "size"), arrays, strict=False):
+        if array.null_count:
+            raise pa.ArrowInvalid(f"an add action has no {name}")
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def map_values(maps: Any, key: str, length: int) -> pa.ChunkedArray[Any]:
+    """Return for each map of strings its value of a key, null where it has none; a thousand times a look-up each."""
+    # A map column whose writer saw only empty maps may be typed map<null, null>.
+    if maps is None or not pa.types.is_string(maps.type.key_type):
+        return pa.chunked_array([_nulls(length, pa.string())])
+    chunks = maps.chunks if isinstance(maps, pa.ChunkedArray) else [maps]
+    return pa.chunked_array([_values_of(chunk, key) for chunk in chunks], pa.string())
+
+
+def _values_of(maps: Any, key: str) -> Any:
+    import pyarrow.compute as pc
+
+    if not len(maps):
+        return _nulls(0, pa.string())
+    offsets = maps.offsets
+    first, last = offsets[0].as_py(), offsets[len(maps)].as_py()
+    names = maps.keys.slice(first, last - first)
+    values = maps.items.slice(first, last - first).cast(pa.string())
+    places: Any = pc.indices_nonzero(pc.equal(names, pa.scalar(key)))
+    each, rest = divmod(last - first, len(maps))
+    if not maps.null_count and len(places) == len(maps) and not rest:
+        # As writers do it: all maps have the same keys in the same order.
+        lengths = pc.subtract(offsets.slice(1), offsets.slice(0, len(maps)))
+        steps = pc.subtract(places.slice(1), places.slice(0, len(places) - 1))
+        if _are_all(lengths, each) and _are_all(steps, each):
+            return values.take(places) if each > 1 else values
+    return pc.map_lookup(maps, query_key=pa.scalar(key), occurrence="first").cast(pa.string())
+
+
+def _are_all(numbers: Any, value: int) -> bool:
+    import pyarrow.compute as pc
+
+    ends: Any = pc.min_max(numbers).as_py()
+    return ends["min"] in {value, None} and ends["max"] in {value, None}
+
+
+def _deletion_vectors(vectors: Any, length: int) -> Any:
+    import pyarrow.compute as pc
+
+    if vectors is None or vectors.null_count == length:
+        return _nulls(length, DELETION_VECTOR_TYPE)
+    combined = vectors.combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        combined = pa.concat_arrays(combined.chunks)
+    names = {combined.type.field(i).name for i in range(combined.type.num_fields)}
+    fields = [
+        pc.struct_field(combined, name).cast(DELETION_VECTOR_TYPE.field(i).type)
+        if name in names
+        else _nulls(length, DELETION_VECTOR_TYPE.field(i).type)
+        for i, name in enumerate(_VECTOR_FIELDS)
+    ]
+    # Some writers fill the struct with nulls instead of leaving it out: no storage type, no vector.
+    return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR_TYPE), mask=fields[0].is_null())
+
+
+def _statistics_as_json(parsed: Any) -> Any:
+    """Return typed statistics as the text that ``add.stats`` would have; for checkpoints that have no other."""
+    connection = isolated.cursor()
+    try:
+        table = pa.Table.from_arrays([parsed], names=["parsed"])
+        connection.register("adds", table)
+        query = "SELECT CASE WHEN parsed IS NOT NULL THEN to_json(parsed)::VARCHAR END AS stats FROM adds"
+        return pa.table(cast("Any", connection.sql(query))).column(0)
+    finally:
+        connection.close()
+
+
+def _nulls(length: int, kind: pa.DataType) -> Any:
+    return cast("Any", pa.nulls)(length, kind)

@@ -1,0 +1,183 @@
+"""A checkpoint of any kind: classic, multi-part, V2 in Parquet or JSON, with or without sidecars ("Checkpoints")."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from lakefmt.cached import cached_value
+from lakefmt.errors import CorruptTableError, ObjectNotFoundError
+from lakefmt.log.commit_file import decode_commit, iterate_actions
+from lakefmt.log.paths import SIDECAR_FOLDER
+from lakefmt.manifest.checkpoint.action_file import ActionFile
+from lakefmt.manifest.checkpoint.group_bounds import bounds_of_groups
+from lakefmt.manifest.checkpoint.live_files import LiveFiles
+from lakefmt.manifest.checkpoint.state import CheckpointState, decode_state, read_state_rows
+from lakefmt.manifest.file_list import FileList
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lakefmt.log.actions import Sidecar
+    from lakefmt.log.paths import LogFile
+    from lakefmt.manifest.candidates import Pruner
+    from lakefmt.schema import Schema
+    from lakefmt.store import Store
+
+__all__ = ["Checkpoint"]
+
+_T = TypeVar("_T")
+_REMOTE_THREADS = 16
+_LOCAL_THREADS = 2  # pyarrow decodes columns in parallel by itself
+
+_PATH = ("add", "path")
+
+
+class Checkpoint:
+    """The state of a version as a checkpoint holds it; nothing is read before it is asked for.
+
+    Safe to share among threads; pickles.
+
+    Args:
+        store: the table's.
+        files: of the checkpoint, in part order.
+    """
+
+    def __init__(self, store: Store, files: Sequence[LogFile]) -> None:
+        self._store = store
+        self._files = tuple(files)
+
+    @cached_value
+    def state(self) -> CheckpointState:
+        """Protocol, metadata, transaction ids, domains and sidecars.
+
+        Raises:
+            CorruptTableError: a file is missing, is not what it should be, or an action is malformed.
+        """
+        first = self._files[0]
+        try:
+            if _is_json(first):
+                return decode_state(iterate_actions(self._json))
+            return decode_state([row for file in self._action_files for row in read_state_rows(file)])
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise self._corrupt(f"an action is malformed ({error!r})") from error
+
+    def files(self, keys: Sequence[str]) -> FileList:
+        """Return all live files; ``keys`` are what the log calls the partition columns.
+
+        Raises:
+            CorruptTableError: as ``state``.
+        """
+        found = _each(self._parts, lambda part: _all_files(part, keys).to_file_list())
+        return _concat([*found, *self._inline_files(keys)], keys)
+
+    def choose(
+        self, pruner: Pruner, keys: Sequence[str], *, schema: Schema, partition_columns: Sequence[str]
+    ) -> FileList:
+        """Return the live files that a read needs, looking no closer at the others than it takes.
+
+        Args:
+            pruner: says which.
+            keys: what the log calls the partition columns.
+            schema: of the table.
+            partition_columns: their names in the schema.
+
+        Raises:
+            CorruptTableError: as ``state``.
+        """
+
+        def choose(part: ActionFile) -> FileList:
+            groups = part.groups_with(_PATH)
+            if _is_typed(part):
+                bounds_of = bounds_of_groups(part, groups, schema, partition_columns)
+                needed = pruner.may_match(bounds_of, len(groups)).to_pylist()
+                groups = tuple([group for group, may in zip(groups, needed, strict=True) if may])
+            if not groups:
+                return FileList.empty(keys)
+            with part.reading():
+                files = LiveFiles.of(part, groups, tuple(keys))
+            return files.filter(pruner.choose(files)).to_file_list()
+
+        found = _each(self._parts, choose)
+        for inline in self._inline_files(keys):
+            found.append(inline.filter(pruner.choose(inline)))
+        return _concat(found, keys)
+
+    def first_files(self, count: int, keys: Sequence[str]) -> FileList:
+        """Return ``count`` live files or some more, all if there are fewer; reads no further than to have them."""
+        found: list[FileList] = []
+        for part in self._parts:
+            for group in part.groups_with(_PATH):
+                with part.reading():
+                    files = LiveFiles.of(part, (group,), tuple(keys)).head(count).to_file_list()
+                found.append(files)
+                count -= files.num_files
+                if count <= 0:
+                    return _concat(found, keys)
+        return _concat([*found, *self._inline_files(keys)], keys)
+
+    @cached_value
+    def _action_files(self) -> list[ActionFile]:
+        return [ActionFile(self._store, f.key, f.size_bytes, f.version) for f in self._files]
+
+    @cached_value
+    def _parts(self) -> list[ActionFile]:
+        """The Parquet files that the file actions are in."""
+        own = [] if _is_json(self._files[0]) else self._action_files
+        return [*own, *map(self._sidecar, self.state.sidecars)]
+
+    def _sidecar(self, sidecar: Sidecar) -> ActionFile:
+        # "always in the table's own _delta_log/_sidecars", so that of a path only the name counts.
+        name = unquote(sidecar.path).rpartition("/")[2]
+        if name in {"", ".", ".."} or "\0" in name:
+            raise self._corrupt(f"it refers to a sidecar by {sidecar.path!r}, which names no file")
+        return ActionFile(self._store, f"{SIDECAR_FOLDER}/{name}", sidecar.size_bytes, self._files[0].version)
+
+    def _inline_files(self, keys: Sequence[str]) -> list[FileList]:
+        """Return the files that a JSON checkpoint lists itself."""
+        first = self._files[0]
+        if not _is_json(first) or b'"add"' not in self._json:
+            return []
+        commit = decode_commit(self._json, table=self._store.uri, version=first.version, path=first.key)
+        return [FileList.from_adds(commit.adds, keys)] if commit.adds else []
+
+    @cached_value
+    def _json(self) -> bytes:
+        try:
+            return self._store.read(self._files[0].key)
+        except ObjectNotFoundError as error:
+            raise self._corrupt("the file is gone") from error
+
+    def _corrupt(self, why: str) -> CorruptTableError:
+        first = self._files[0]
+        return ActionFile(self._store, first.key, first.size_bytes, first.version).corrupt(why)
+
+
+def _all_files(part: ActionFile, keys: Sequence[str]) -> LiveFiles:
+    with part.reading():
+        return LiveFiles.of(part, part.groups_with(_PATH), tuple(keys))
+
+
+def _each(parts: Sequence[ActionFile], work: Callable[[ActionFile], _T]) -> list[_T]:
+    """Return what ``work`` makes of each part, in order; several at a time."""
+    if len(parts) <= 1:
+        return [work(part) for part in parts]
+    local = parts[0].store.local_path(parts[0].key) is not None
+    with ThreadPoolExecutor(_LOCAL_THREADS if local else _REMOTE_THREADS, "lakefmt-checkpoint") as pool:
+        return list(pool.map(work, parts))
+
+
+def _concat(lists: Iterable[FileList], keys: Sequence[str]) -> FileList:
+    tables = [each.table for each in lists if each.num_files]
+    return FileList(pa.concat_tables(tables)) if tables else FileList.empty(keys)
+
+
+def _is_typed(part: ActionFile) -> bool:
+    return any(part.type_of(("add", name)) is not None for name in ("stats_parsed", "partitionValues_parsed"))
+
+
+def _is_json(file: LogFile) -> bool:
+    return file.key.endswith(".json")
