@@ -116,3 +116,43 @@ def test_new_table_with_required_columns_lists_invariants_and_is_writable():
     )
     check_writable(protocol, metadata(), **PLACE)
     assert protocol_for(frozenset({"invariants"}), {"delta.appendOnly": "true"}) == Protocol(1, 2)
+
+
+WRITER_ONLY = (
+    *("allowColumnDefaults", "appendOnly", "changeDataFeed", "checkConstraints", "checkpointProtection"),
+    *("clustering", "collations-preview", "coordinatedCommits-preview", "domainMetadata", "generatedColumns"),
+    *("icebergCompatV1", "icebergCompatV2", "icebergCompatV3", "icebergWriterCompatV1", "identityColumns"),
+    *("inCommitTimestamp", "invariants", "materializePartitionColumns", "redirectWriterOnly-preview", "rowTracking"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("feature", WRITER_ONLY)
+def test_features_of_writers_do_not_keep_readers_out(feature):
+    check_readable(Protocol(1, 7, None, frozenset({feature})), metadata(), **PLACE)
+    check_readable(Protocol(3, 7, frozenset(), frozenset({feature})), metadata(), **PLACE)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        *("columnMapping", "deletionVectors", "timestampNtz", "timestampWithoutTimezone", "typeWidening"),
+        *("typeWidening-preview", "vacuumProtocolCheck", "variantShredding", "variantShredding-preview"),
+        *("variantType", "variantType-preview"),
+    ],
+)
+def test_features_of_readers_that_are_read(feature):
+    check_readable(features(feature), metadata(), **PLACE)
+
+
+@pytest.mark.parametrize(
+    "feature", ["adaptiveMetadata-preview", "geospatial", "geospatial-dev", "redirectReaderWriter-preview"]
+)
+def test_features_of_readers_that_are_not_read_are_refused_by_name(feature):
+    with pytest.raises(UnsupportedFeatureError, match=feature):
+        check_readable(features(feature), metadata(), **PLACE)
+
+
+@pytest.mark.parametrize("feature", ["typeWidening-preview", "variantType", "variantShredding"])
+def test_what_is_only_read_is_not_written(feature):
+    with pytest.raises(UnsupportedFeatureError, match=feature):
+        check_writable(features(feature), metadata(), **PLACE)
