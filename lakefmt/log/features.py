@@ -39,6 +39,7 @@ _READABLE: Final = frozenset(
         "timestampWithoutTimezone",  # what some writers call timestampNtz
         "typeWidening",
         "typeWidening-preview",
+        "v2Checkpoint",
         "vacuumProtocolCheck",
         "variantShredding",
         "variantShredding-preview",
@@ -56,6 +57,7 @@ _WRITABLE: Final = frozenset(
         "deletionVectors",
         "domainMetadata",
         "timestampNtz",
+        "v2Checkpoint",
         "vacuumProtocolCheck",
     }
 )
