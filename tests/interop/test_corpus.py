@@ -46,10 +46,7 @@ def name_of(entry):
 def is_beyond_this_release(entry):
     """Whether the index says that the table has something that this release may refuse."""
     protocol = entry["protocol"]
-    return (
-        bool(set(entry["features"]) & UNSUPPORTED_FEATURES)
-        or protocol["minReaderVersion"] > 3
-    )
+    return bool(set(entry["features"]) & UNSUPPORTED_FEATURES) or protocol["minReaderVersion"] > 3
 
 
 @pytest.mark.parametrize("entry", COMPLETE, ids=name_of)
