@@ -19,11 +19,6 @@ REFUSED = {
     "delta-rs/simple_table_features": "reader version 5",  # and a feature that there is not
     "kernel-rs/delta-kernel-unity-catalog/tests/data/catalog_managed_0": "managed by a catalog",  # read with one
     "kernel-rs/table-with-geo": "geospatial",  # no feature of the protocol
-    "delta-rs/checkpoint-v2-table": "V2 checkpoints",
-    "kernel-rs-golden/v2-checkpoint-json": "V2 checkpoints",
-    "kernel-rs-golden/v2-checkpoint-parquet": "V2 checkpoints",
-    "kernel-rs/v2-json-sidecars-struct-stats-only": "V2 checkpoints",
-    "kernel-rs/v2-parquet-sidecars-struct-stats-only": "V2 checkpoints",
 }
 
 # Tables that are none: the error that says so, and its words.
