@@ -6,7 +6,7 @@ SPARK := .venv-spark
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
 
-.PHONY: help setup emulators demo test test-latest interop-spark check format lint types imports bench bench-smoke clean
+.PHONY: help setup emulators demo test test-latest interop-spark soak check format lint types imports bench bench-smoke clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,11 @@ demo: setup  ## the main job on real data: 336,776 flights, four writers, time t
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest -n 2
+
+soak: setup  ## fuzzing of logs, checkpoints and deletion vectors for some ten minutes, and of bytes that coverage leads to (with atheris)
+	-VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[soak]'
+	LAKEFMT_SOAK=40 $(BIN)/python -m pytest -n 2 -q --timeout 3600 $(wildcard tests/properties/test_fuzz_*.py)
+	$(BIN)/python -m tests.soak.fuzz_bytes
 
 check: format lint types imports test  ## format, lint, types, import contract and tests
 
