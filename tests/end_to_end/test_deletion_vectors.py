@@ -205,6 +205,33 @@ def test_predicate_may_fail_on_deleted_rows(tmp_path):
     assert (scan.to_arrow()["text"].to_pylist(), scan.count()) == (["3"], 1)
 
 
+def test_vectors_of_a_clone_lie_in_another_folder_of_the_same_disk(tmp_path, local_table):
+    uri, paths = local_table
+    delete_positions(uri, {paths[0]: [1], paths[1]: [2]}, prefix="a%20b", storage_type="u")
+    source = open_store(uri)
+    (folder,) = (path for path in (tmp_path / "table").iterdir() if path.name == "a%20b")
+    (file,) = folder.iterdir()
+    adds = [
+        action["add"]
+        for version in (1, 2)
+        for line in source.read(commit_key(version)).splitlines()
+        if "add" in (action := json.loads(line))
+    ]
+    clone = open_store(tmp_path / "clone")
+    lakefmt.create(tmp_path / "clone", lakefmt.open(uri).schema)
+    newest = {add["path"]: add for add in adds}
+    lines = []
+    for add in newest.values():
+        vector = add.get("deletionVector")
+        place = f"file://{tmp_path}/table/a%2520b/{file.name}"
+        moved = {"deletionVector": vector | {"storageType": "p", "pathOrInlineDv": place}} if vector else {}
+        lines.append(json.dumps({"add": add | {"path": f"file://{tmp_path}/table/{add['path']}"} | moved}))
+    clone.put(commit_key(1), "\n".join(lines).encode())
+    table = lakefmt.open(tmp_path / "clone")
+    assert ids(table.to_arrow()) == [i for i in range(5 * ROWS) if i not in (1, ROWS + 2)]
+    assert table.count() == 5 * ROWS - 2
+
+
 # --- what is opened -------------------------------------------------------------------------------------------------
 
 
