@@ -48,6 +48,13 @@ def test_every_version_is_what_spark_reads(case, written, assert_same_rows):
         assert_same_rows(rows_of(lakefmt.open(table.uri, version=version), expected), comparable(expected))
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.changes], ids=named)
+def test_change_feed_is_the_one_that_spark_reads(case, written, assert_same_rows):
+    table = written(case)
+    found = lakefmt.open(table.uri).changes(0).to_arrow().drop_columns(["_commit_timestamp"])
+    assert_same_rows(found, table.expected("changes"))
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if not case.refused], ids=named)
 def test_filters_keep_the_rows_that_match(case, written):
     """What statistics, partition values and row groups prune by must not cost a row."""
