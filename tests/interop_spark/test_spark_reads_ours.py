@@ -99,7 +99,7 @@ def test_byte_stream_split_is_an_encoding_to_stay_away_from(spark, tmp_path):
     rows = pa.table({"id": np.arange(50_000), "x": np.arange(50_000) / 7})
     lakefmt.create(str(uri), rows.schema, properties={"delta.enableDeletionVectors": "false"}).append(rows)
     rewrite(uri, "BYTE_STREAM_SPLIT", ["x"])
-    with pytest.raises(SparkError, match="BYTE_STREAM_SPLIT"):
+    with pytest.raises(SparkError):
         spark.read(uri)
 
 
