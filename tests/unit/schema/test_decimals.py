@@ -5,12 +5,13 @@ from fractions import Fraction
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakefmt.manifest.text_values import parse_texts
 from lakefmt.schema.decimals import number_to_decimal, text_to_decimal
 
+quick = settings(deadline=None)
 TYPES = st.one_of(st.just(38), st.integers(1, 38)).flatmap(
     lambda p: st.integers(0, p).map(lambda s: pa.decimal128(p, s))
 )
@@ -49,28 +50,33 @@ def test_a_number_that_has_no_place_is_refused(value, type_):
         number_to_decimal(pa.array([value, None]), type_)
 
 
+@quick
 @given(TYPES, st.integers(-(2**63), 2**63 - 1))
 def test_integers(type_, number):
     check(number_to_decimal, pa.array([number, None], pa.int64()), Decimal(number), type_)
 
 
+@quick
 @given(TYPES, st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_are_what_their_text_says(type_, number):
     check(number_to_decimal, pa.array([number, None], pa.float64()), Decimal(repr(number)), type_)
 
 
+@quick
 @given(TYPES, TYPES, st.integers(0, 10**38 - 1))
 def test_decimals(source, target, digits):
     value = Decimal(f"{digits % 10**source.precision}e-{source.scale}")
     check(number_to_decimal, pa.array([value, None], source), value, target)
 
 
+@quick
 @given(TYPES, st.integers(-(10**38) + 1, 10**38 - 1).filter(bool), st.integers(-400, 300))
 def test_texts(type_, digits, exponent):
     text = f"{digits}e{exponent}"
     check(text_to_decimal, pa.array([text, None]), Decimal(text), type_)
 
 
+@quick
 @given(TYPES, st.integers(10**38, 10**90), st.integers(-100, 10))
 def test_texts_of_more_digits_than_a_decimal_has_are_the_number_or_refused(type_, digits, exponent):
     text = f"{digits}e{exponent}"
