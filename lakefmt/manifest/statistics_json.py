@@ -88,11 +88,16 @@ def _text_of(value: Any, kind: Kind) -> str | None:
 def _extract_by_duckdb(
     documents: pa.RecordBatchReader, wanted: Sequence[tuple[Sequence[str], Kind]]
 ) -> list[pa.Array[Any]]:
+    import duckdb
+
     connection = isolated.cursor()
     try:
         connection.register("documents", documents)
         found = pa.table(cast("Any", connection.sql(_query(documents.schema.names[0], wanted))))
         return [_combined(column) for column in found.columns]
+    except duckdb.Error as error:
+        # An error of the stream comes back as one of DuckDB's, its kind lost.
+        raise ValueError(f"its statistics cannot be read: {error}") from error
     finally:
         connection.close()
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["format_schema", "parse_schema"]
 
+# More than anyone means; all that goes down a schema stays within Python's own depth.
+_MOST_LEVELS = 100
 _DECIMAL = re.compile(r"decimal(?:\(\s*(\d+)\s*,\s*(-?\d+)\s*\))?")
 
 
@@ -46,11 +48,7 @@ def parse_schema(text: str, *, column_mapping: ColumnMapping = "none") -> Schema
         UnsupportedFeatureError: a column is of a type that this release does not know, or its type was changed to
             one that is not wider; column and types are named.
     """
-    # The standard library's parser: metadata may hold integers of any size, which orjson reads as floats.
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise CorruptTableError(f"the table's schema is not JSON: {error}") from error
+    document = _load_json(text)
     if not isinstance(document, dict) or document.get("type") != "struct":
         raise CorruptTableError(f"the table's schema is not a struct but {_shorten(document)}")
     schema = Schema(_parse_fields(document, ()), column_mapping=column_mapping)
@@ -62,6 +60,14 @@ def format_schema(schema: Schema) -> str:
     """Return the ``schemaString`` of a schema; ``parse_schema`` reads it back equal."""
     document = _struct_document(schema.fields)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _load_json(text: str) -> Any:
+    # The standard library's parser: metadata may hold integers of any size, which orjson reads as floats.
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptTableError(f"the table's schema is not JSON: {error}") from error
 
 
 def _parse_fields(document: dict[str, Any], parents: FieldPath) -> tuple[Field, ...]:
@@ -100,6 +106,8 @@ def _parse_field(document: Any, parents: FieldPath) -> Field:
 def _parse_type(document: Any, path: FieldPath) -> DataType:
     if isinstance(document, str):
         return _parse_plain_type(document, path)
+    if len(path) > _MOST_LEVELS:
+        raise CorruptTableError(f"the table's schema is nested more than {_MOST_LEVELS} levels deep")
     kind = document.get("type") if isinstance(document, dict) else None
     match kind:
         case "struct":

@@ -64,6 +64,9 @@ def to_file_rows(columns: Mapping[FieldPath, Any], keys: Sequence[str], length: 
     for name, array in zip(("path", "size"), arrays, strict=False):
         if array.null_count:
             raise pa.ArrowInvalid(f"an add action has no {name}")
+    for array in arrays:
+        # Parquet's texts are any bytes; a file list's become text in Python, and DuckDB's.
+        array.validate(full=True)
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -128,3 +128,19 @@ def test_garbage_is_a_corrupt_table(text):
 def test_names_that_differ_in_case_can_be_read():
     text = '{"type":"struct","fields":[{"name":"a","type":"long"},{"name":"A","type":"string"}]}'
     assert parse_schema(text).names == ["a", "A"]
+
+
+@pytest.mark.parametrize("depth", [102, 300, 100_000])
+def test_schema_nested_deeper_than_anyone_means_is_corrupt(depth):
+    field = '{"name":"x","nullable":true,"metadata":{},"type":'
+    text = f'{{"type":"struct","fields":[{field}' * depth + '"long"' + "}]}" * depth
+    with pytest.raises(CorruptTableError):
+        parse_schema(text)
+
+
+def test_schema_nested_as_deep_as_may_be_is_read():
+    field = '{"name":"x","nullable":true,"metadata":{},"type":'
+    schema = parse_schema(f'{{"type":"struct","fields":[{field}' * 100 + '"long"' + "}]}" * 100)
+    assert repr(schema)
+    assert schema.to_arrow()
+    assert parse_schema(format_schema(schema)) == schema
