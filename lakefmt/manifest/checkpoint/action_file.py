@@ -114,7 +114,8 @@ class ActionFile:
             arrow: Any = pa  # the stubs know no type that is found at run time
             return {path: arrow.chunked_array([], self.type_of(path)) for path in paths}
         with self._open() as parquet:
-            return _pick(parquet.read_row_groups(list(groups), columns=[".".join(p) for p in paths]), paths)
+            table = parquet.read_row_groups(list(groups), columns=[".".join(p) for p in paths])
+            return _checked(_pick(table, paths))
 
     def read_struct(self, path: FieldPath, groups: Sequence[int]) -> Any:
         """Return the top-level column of a path over the rows of the groups, with no other member than the path's."""
@@ -146,7 +147,7 @@ class ActionFile:
                 rows -= batch.num_rows
                 if rows <= 0:
                     break
-        return _pick(pa.Table.from_batches(batches), paths)
+            return _checked(_pick(pa.Table.from_batches(batches), paths))
 
     def read_rows(self, paths: Sequence[FieldPath], rows: pa.Int64Array) -> dict[FieldPath, Any] | None:
         """Return columns of a few rows of the file, None where there is no quick way to them.
@@ -234,6 +235,13 @@ def _pick(table: pa.Table, paths: Sequence[FieldPath]) -> dict[FieldPath, Any]:
             column = pc.struct_field(column, [column.type.get_field_index(name)])
         found[path] = column
     return found
+
+
+def _checked(columns: dict[FieldPath, Any]) -> dict[FieldPath, Any]:
+    """Raise ArrowInvalid for texts that are none: Parquet's are any bytes, and these will be Python's."""
+    for column in columns.values():
+        column.validate(full=True)
+    return columns
 
 
 def _column_sql(path: FieldPath) -> str:

@@ -64,16 +64,17 @@ def to_file_rows(columns: Mapping[FieldPath, Any], keys: Sequence[str], length: 
     for name, array in zip(("path", "size"), arrays, strict=False):
         if array.null_count:
             raise pa.ArrowInvalid(f"an add action has no {name}")
-    for array in arrays:
-        # Parquet's texts are any bytes; a file list's become text in Python, and DuckDB's.
-        array.validate(full=True)
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def map_values(maps: Any, key: str, length: int) -> pa.ChunkedArray[Any]:
     """Return for each map of strings its value of a key, null where it has none; a thousand times a look-up each."""
+    if maps is None or maps.null_count == length:
+        return pa.chunked_array([_nulls(length, pa.string())])
+    if not pa.types.is_map(maps.type):
+        raise pa.ArrowInvalid(f"its maps are of type {maps.type}")
     # A map column whose writer saw only empty maps may be typed map<null, null>.
-    if maps is None or not pa.types.is_string(maps.type.key_type):
+    if not pa.types.is_string(maps.type.key_type):
         return pa.chunked_array([_nulls(length, pa.string())])
     chunks = maps.chunks if isinstance(maps, pa.ChunkedArray) else [maps]
     return pa.chunked_array([_values_of(chunk, key) for chunk in chunks], pa.string())
@@ -114,6 +115,8 @@ def _deletion_vectors(vectors: Any, length: int) -> Any:
     combined = vectors.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):
         combined = pa.concat_arrays(combined.chunks)
+    if not pa.types.is_struct(combined.type):
+        raise pa.ArrowInvalid(f"its deletion vectors are of type {combined.type}")
     names = {combined.type.field(i).name for i in range(combined.type.num_fields)}
     fields = [
         pc.struct_field(combined, name).cast(DELETION_VECTOR_TYPE.field(i).type)
@@ -122,7 +125,10 @@ def _deletion_vectors(vectors: Any, length: int) -> Any:
         for i, name in enumerate(_VECTOR_FIELDS)
     ]
     # Some writers fill the struct with nulls instead of leaving it out: no storage type, no vector.
-    return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR_TYPE), mask=fields[0].is_null())
+    missing = fields[0].is_null()
+    if any(pc.any(pc.and_(missing, field.is_valid())).as_py() for field in fields[1:]):
+        raise pa.ArrowInvalid("a deletion vector has no storageType")
+    return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR_TYPE), mask=missing)
 
 
 def _statistics_as_json(parsed: Any) -> Any:

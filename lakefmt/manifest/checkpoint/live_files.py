@@ -86,7 +86,8 @@ class LiveFiles:
         """Return the log's texts of a partition column."""
         from lakefmt.manifest.checkpoint.add_columns import map_values
 
-        return map_values(self._load([_VALUES]).get(_VALUES), self._keys[place], self.num_files)
+        with self._file.reading():
+            return map_values(self._load([_VALUES]).get(_VALUES), self._keys[place], self.num_files)
 
     def statistics(
         self, schema: Schema, columns: Sequence[FieldPath], *, counts: bool = True
