@@ -59,7 +59,7 @@ def _is_as_in_table(
         return False
     if task.rows is not None or task.row_groups is not None or has_float_bounds(footer, task, spec):
         return False
-    if footer.splits_integers:
+    if footer.splits_integers or footer.old_calendar:
         return False
     if len({name.lower() for name in footer.schema.names}) < len(footer.schema):
         return False  # names that differ in case only are renamed by DuckDB

@@ -18,11 +18,13 @@ from weakref import WeakKeyDictionary
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
+from lakefmt.engine.old_calendar import find_old_calendar
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lakefmt.engine.old_calendar import OldCalendar
     from lakefmt.store.contract import Store
 
 __all__ = ["CACHE_BYTES", "Footer", "forget_footers", "load_footer", "open_parquet"]
@@ -79,6 +81,11 @@ class Footer:
         return starts
 
     @cached_value
+    def old_calendar(self) -> OldCalendar | None:
+        """Which values may be days of the old calendar; None in nearly all files."""
+        return find_old_calendar(self.metadata.metadata)
+
+    @cached_value
     def splits_integers(self) -> bool:
         """Whether columns other than floats are in BYTE_STREAM_SPLIT, which DuckDB 1.5 cannot decode."""
         if not self.metadata.num_row_groups:
@@ -89,6 +96,11 @@ class Footer:
             "BYTE_STREAM_SPLIT" in chunk.encodings and chunk.physical_type not in ("FLOAT", "DOUBLE")
             for chunk in chunks
         )
+
+    def has_int96(self, position: int) -> bool:
+        """Whether a top-level column, by its position, keeps something as INT96."""
+        leaves = range(self.first_leaves[position], self.first_leaves[position + 1])
+        return any(self.metadata.schema.column(leaf).physical_type == "INT96" for leaf in leaves)
 
 
 def load_footer(store: Store, key: str, size_bytes: int) -> Footer:

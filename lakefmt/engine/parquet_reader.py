@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from lakefmt.cached import cached_value
 from lakefmt.engine.footers import load_footer, open_parquet
+from lakefmt.engine.old_calendar import check_no_old_values
 from lakefmt.engine.projection import FileColumn, adapt, find_column, missing_column, repeat_value
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
 from lakefmt.errors import InvalidInputError, LakefmtError
@@ -265,9 +266,19 @@ class _OpenFile:
             groups, columns=[column.name for column in found.values()], use_threads=self._threads
         )
         # Names with dots may have brought columns along that only share a path.
-        return {
+        columns = {
             name: table.column(table.schema.get_field_index(column.name)) for name, column in found.items()
         }
+        if self._footer.old_calendar is not None:
+            for name, column in found.items():
+                check_no_old_values(
+                    columns[name],
+                    self._footer.old_calendar,
+                    from_int96=self._footer.has_int96(column.position),
+                    column=name,
+                    key=self._task.key,
+                )
+        return columns
 
     def _assemble(self, names: Sequence[str], columns: dict[str, Any], num_rows: int) -> pa.Table:
         """Put columns into the table's types; add partition values, and nulls for what the file lacks."""

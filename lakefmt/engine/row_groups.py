@@ -60,6 +60,8 @@ def choose_row_groups(footer: Footer, task: ReadTask, spec: ReadSpec) -> RowGrou
         found = find_column(footer, field, by_id=spec.match_by_id)
         if found is None:
             return _all_null(footer, column.type)
+        if footer.old_calendar and pa.types.is_temporal(column.type):
+            return None  # bounds among days of another calendar
         first_leaf = footer.first_leaves[found.position]
         wanted = spec.schema.field(name), field
         leaf = _find_leaf(footer.key, first_leaf, found.type, wanted, column.path[1:], by_id=spec.match_by_id)

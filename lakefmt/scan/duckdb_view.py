@@ -104,7 +104,9 @@ def _readable_path(store: Store, task: ReadTask, spec: ReadSpec) -> str | None:
     if path is None or set(path) & _GLOB_CHARACTERS or task.rows is not None:
         return None
     footer = load_footer(store, task.key, task.size_bytes)
-    if footer.splits_integers or (not task.float_bounds_hold and _bounds_floats(footer)):
+    if footer.splits_integers or footer.old_calendar:
+        return None
+    if not task.float_bounds_hold and _bounds_floats(footer):
         return None
     # Partition columns too: this library writes them into the file, with the value that the log has.
     for name in spec.result_schema.names:

@@ -22,7 +22,7 @@ class Case:
 
     ``write(spark, path)`` makes the table at ``path``. ``settings`` are Spark settings while it does.
     ``versions`` asks for the rows of every version, beside those of the newest; ``changes`` for the change feed.
-    ``folder`` is the name of the table's own folder. ``refused`` names the feature that lakefmt refuses to read, if it does.
+    ``folder`` is the name of the table's own folder. ``refused`` is a word of lakefmt's refusal to read it, where it is refused.
     """
 
     name: str

@@ -28,16 +28,24 @@ for _kind in ("INT96", "TIMESTAMP_MICROS", "TIMESTAMP_MILLIS"):
     add_case(
         f"moments_as_{_kind.lower()}", _moments(), settings={"spark.sql.parquet.outputTimestampType": _kind}
     )
+RECENT_ROWS = OLD_ROWS.replace("1500-02-28 12", "1900-01-01 00").replace("0001-01-01", "1950-06-15")
 for _mode in ("CORRECTED", "LEGACY"):
     for _kind in ("INT96", "TIMESTAMP_MICROS"):
+        _rebased = {
+            "spark.sql.parquet.outputTimestampType": _kind,
+            "spark.sql.parquet.datetimeRebaseModeInWrite": _mode,
+            "spark.sql.parquet.int96RebaseModeInWrite": _mode,
+        }
         add_case(
             f"old_moments_as_{_kind.lower()}_rebased_{_mode.lower()}",
             _moments(OLD_ROWS),
-            settings={
-                "spark.sql.parquet.outputTimestampType": _kind,
-                "spark.sql.parquet.datetimeRebaseModeInWrite": _mode,
-                "spark.sql.parquet.int96RebaseModeInWrite": _mode,
-            },
+            settings=_rebased,
+            refused="Julian" if _mode == "LEGACY" else None,
+        )
+        add_case(
+            f"recent_moments_as_{_kind.lower()}_rebased_{_mode.lower()}",
+            _moments(RECENT_ROWS),
+            settings=_rebased,
         )
 
 
