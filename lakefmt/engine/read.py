@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import available_cores
 from lakefmt.engine.duckdb_reader import can_read_with_duckdb, read_with_duckdb
 from lakefmt.engine.executor import ThreadExecutor
@@ -54,7 +55,7 @@ def read_table(
     """
     read = track_rows(_read(store, tasks, spec, executor, whole=True), "read", _rows_of)
     tables = [table for table in read if table.num_rows]
-    return concat_rows(tables, spec.result_schema)
+    return unslice_structs(concat_rows(tables, spec.result_schema))
 
 
 def read_batches(
@@ -74,7 +75,7 @@ def read_batches(
         for table in track_rows(tables, "read", _rows_of):
             for batch in table.to_batches():
                 if batch.num_rows:
-                    yield batch
+                    yield unslice_structs(batch)
     finally:
         tables.close()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import isolated
 
 if TYPE_CHECKING:
@@ -29,6 +30,6 @@ def evaluate(
     """
     connection = isolated.cursor()
     for name, table in tables.items():
-        connection.register(name, table)
+        connection.register(name, unslice_structs(table))
     # A relation's Arrow stream is the one way that neither warns nor is missing between DuckDB 1.4 and 2.0.
     return pa.table(cast("Any", connection.sql(sql, params=parameters)))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.log.actions import RemoveFile
+from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lakefmt.log.actions import AddFile
     from lakefmt.manifest.statistics_reader import StatisticsReader
-    from lakefmt.schema import FieldPath, Schema
+    from lakefmt.schema import FieldPath
 
 __all__ = ["DELETION_VECTOR_TYPE", "FileList", "file_list_schema"]
 
@@ -37,7 +38,9 @@ def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
 
     A row is a live logical file: ``path`` as in the log (percent-encoded), ``size_bytes``, ``modified_ms``,
     ``partition_values`` (one string per partition column, under the log's name for it, in the protocol's serialisation, null for NULL), ``stats``
-    (the JSON text of "Per-file Statistics", null where the writer gave none), ``tags``, ``deletion_vector``.
+    (the JSON text of "Per-file Statistics", null where the writer gave none, and in a list of all files of a
+    checkpoint, which are pruned where they are), ``tags``, ``deletion_vector``, ``num_records`` (the rows of the file,
+    deleted ones included, where they have been taken out of the statistics already).
     """
     fields: list[pa.Field[Any]] = [
         pa.field("path", pa.string(), nullable=False),
@@ -47,6 +50,7 @@ def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
         pa.field("stats", pa.string()),
         pa.field("tags", pa.map_(pa.string(), pa.string())),
         pa.field("deletion_vector", DELETION_VECTOR_TYPE),
+        pa.field("num_records", pa.int64()),
     ]
     return pa.schema(fields)
 
@@ -98,6 +102,7 @@ class FileList:
             )
             if any(vectors)
             else pa.nulls(len(adds), DELETION_VECTOR_TYPE),
+            pa.nulls(len(adds), pa.int64()),
         ]
         return cls(pa.Table.from_arrays(columns, schema=schema))
 
@@ -131,6 +136,18 @@ class FileList:
             pc.is_valid(vectors), pc.struct_field(vectors, "cardinality"), pa.scalar(0, pa.int64())
         )
         return counted
+
+    def num_records(self) -> Any:
+        """Return the rows of each file by the log, deleted ones included; null where it does not say."""
+        known = self.table["num_records"]
+        if not known.null_count or self.table["stats"].null_count == self.num_files:
+            return known
+        import pyarrow.compute as pc
+
+        from lakefmt.manifest.statistics_reader import StatisticsReader
+
+        compute: Any = pc
+        return compute.coalesce(known, StatisticsReader(self.table["stats"], Schema(())).num_records())
 
     def partition_texts(self, place: int) -> pa.ChunkedArray[Any]:
         """Return the log's texts of a partition column, by its place among them."""

@@ -25,7 +25,7 @@ Kind: TypeAlias = Literal["number", "text", "flag"]
 """What the JSON must have: a number; a text; true or false."""
 
 _FEW = 5_000
-_BATCH_ROWS = 61_440  # what a thread of DuckDB takes at a time: one batch is one thread's, however long it is
+_BATCH_ROWS = 8_192  # what a thread of DuckDB takes at a time: one batch is one thread's, however long it is
 
 
 def extract_texts(

@@ -47,6 +47,7 @@ __all__ = [
     "StatisticsReader",
     "StatisticsSource",
     "as_bounds",
+    "has_bounds",
     "holds_floats",
     "locate_column",
     "sound_bounds",
@@ -196,6 +197,11 @@ def holds_floats(schema: Schema, columns: Iterable[FieldPath]) -> bool:
     """Whether one of the columns has floating-point numbers, whose maxima may leave NaN out."""
     types = [locate_column(schema, path)[0].type for path in columns]
     return any(isinstance(type_, PrimitiveType) and type_.name in {"float", "double"} for type_ in types)
+
+
+def has_bounds(type_: DataType) -> bool:
+    """Whether statistics have bounds of columns of the type at all."""
+    return _kind_of(type_) is not None
 
 
 def sound_bounds(field: Field, minimum: Any, maximum: Any, nan_free: Any = None) -> tuple[Any, Any]:

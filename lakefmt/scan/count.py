@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError
-from lakefmt.manifest.statistics import StatisticsReader
 from lakefmt.scan.prune import covers
 from lakefmt.scan.read import count_footers, count_matching
 
@@ -42,7 +41,7 @@ def _count_whole(store: Store, files: FileList, plan: ScanPlan) -> int:
 
     if files.num_files == 0:
         return 0
-    counts: Any = StatisticsReader(files.table["stats"], plan.snapshot.schema).num_records()
+    counts: Any = files.num_records()
     deleted = files.deleted_rows
     _check_deleted(plan, files, counts, deleted)
     known = int(pc.sum(counts).as_py() or 0) - int(pc.sum(deleted).as_py() or 0)

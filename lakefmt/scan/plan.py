@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError
-from lakefmt.manifest.statistics import StatisticsReader
 from lakefmt.scan.prune import PredicatePruner
 from lakefmt.schema import Schema, closest_names
 
@@ -40,15 +39,20 @@ class ScanPlan:
 
 
 def plan_scan(
-    snapshot: Snapshot, schema: Schema, predicate: Predicate | None, limit: int | None = None
+    snapshot: Snapshot,
+    schema: Schema,
+    predicate: Predicate | None,
+    limit: int | None = None,
+    *,
+    counts: bool = False,
 ) -> ScanPlan:
-    """Prune the version's files by partition values and statistics."""
+    """Prune the version's files by partition values and statistics; with ``counts`` their rows are known, too."""
     if predicate is not None:
         files = snapshot.choose_files(PredicatePruner(predicate, snapshot.schema, snapshot.partition_columns))
     elif limit is not None:
         files = _enough_files(snapshot, limit)
     else:
-        files = snapshot.files
+        files = snapshot.counted_files if counts else snapshot.files
     return ScanPlan(snapshot, schema, predicate, files)
 
 
@@ -97,8 +101,7 @@ def _enough_files(snapshot: Snapshot, limit: int) -> FileList:
     import pyarrow.compute as pc
 
     files = snapshot.first_files(max(limit, 1))
-    known: Any = StatisticsReader(files.table["stats"], snapshot.schema).num_records()
-    present: Any = pc.subtract(known, files.deleted_rows)
+    present: Any = pc.subtract(files.num_records(), files.deleted_rows)
     none: Any = pa.scalar(0, pa.int64())
     counts: Any = pc.max_element_wise(pc.fill_null(present, none), none)
     if (pc.sum(counts).as_py() or 0) < limit:

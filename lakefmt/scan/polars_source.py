@@ -7,22 +7,24 @@ by polars, so that it means what it means everywhere else in polars.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from lakefmt.manifest.partition_values import parse_partition_values
-from lakefmt.manifest.statistics import StatisticsReader, nan_free_files
 from lakefmt.scan.read import read_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
+    from lakefmt.expressions import BoundsOf
+    from lakefmt.manifest import Candidates
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.scan.scan import Scan
+    from lakefmt.schema import Schema
 
 __all__ = ["scan_to_polars"]
 
@@ -84,61 +86,76 @@ def _to_frame(rows: pa.Table | pa.RecordBatch) -> pl.DataFrame:
 
 
 def _prune(plan: ScanPlan, predicate: pl.Expr) -> ScanPlan:
-    """Leave out files of which polars says, by their bounds, that the filter is true for none of their rows.
-
-    The method that says so is not part of polars' public interface: where it is missing, fails or does not know,
-    the file is read.
-    """
-    import polars as pl
-
-    can_skip: Any = getattr(predicate, "_skip_batch_predicate", None)
+    """Leave out files of which polars says, by their bounds, that the filter is true for none of their rows."""
     columns = list(dict.fromkeys(predicate.meta.root_names()))  # polars names a column as often as it is used
-    if can_skip is None or not columns or not plan.files.num_files:
+    if getattr(predicate, "_skip_batch_predicate", None) is None or not columns:
         return plan
-    bounds = _bounds(plan, columns)
-    schema = _to_frame(plan.snapshot.schema.select(columns).to_arrow().empty_table()).schema
-    try:
-        skip = can_skip(schema)
-        if skip is None:
-            return plan
-        skipped = bounds.select(skip.alias("skip").fill_null(value=False))["skip"]
-        keep = cast("pa.BooleanArray", (~skipped).to_arrow())
-    except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - whatever it cannot do costs pruning alone
-        return plan
-    return replace(plan, files=plan.files.filter(keep)) if len(keep) == plan.files.num_files else plan
+    snapshot = plan.snapshot
+    pruner = _PolarsPruner(predicate, columns, snapshot.schema, snapshot.partition_columns)
+    if plan.predicate is None and plan.files is snapshot.files:
+        return replace(plan, files=snapshot.choose_files(pruner))
+    return replace(plan, files=plan.files.filter(pruner.choose(plan.files))) if plan.files.num_files else plan
 
 
-def _bounds(plan: ScanPlan, columns: list[str]) -> pl.DataFrame:
-    """Return what is known of each file as polars names it: ``len``, and ``_min``, ``_max``, ``_nc`` of columns.
+@dataclass(frozen=True, slots=True)
+class _PolarsPruner:
+    """Chooses the files that a polars filter may be true for; implements ``manifest.Pruner``.
 
-    Null is "not known". ``_nc`` counts nulls, ``len`` rows.
+    The method that says so is not part of polars' public interface: where it fails or does not know, the file is read.
     """
-    files, schema, partitions = plan.files.table, plan.snapshot.schema, plan.snapshot.partition_columns
-    statistics = StatisticsReader(
-        files["stats"],
-        schema,
-        [(name,) for name in columns if name not in partitions],
-        nan_free=nan_free_files(files["tags"]),
-    )
-    known: dict[str, Any] = {"len": statistics.num_records()}
-    for name in columns:
-        if name in partitions:
-            found = _partition_bounds(plan, name, known["len"])
-        else:
-            bounds = statistics.bounds((name,))
-            found = (bounds.minimum, bounds.maximum, bounds.null_count)
-        least, greatest, nulls = _without_nan(*found)
-        known |= {f"{name}_min": least, f"{name}_max": greatest, f"{name}_nc": nulls}
-    return _to_frame(pa.table(known))
 
+    predicate: pl.Expr
+    columns: Sequence[str]
+    schema: Schema
+    partition_columns: Sequence[str]
 
-def _partition_bounds(plan: ScanPlan, name: str, num_records: Any) -> tuple[Any, Any, Any]:
-    import pyarrow.compute as pc
+    def may_match(self, bounds_of: BoundsOf, count: int) -> pa.BooleanArray:  # noqa: ARG002 - part of the protocol
+        """Return true: groups of files are not looked at."""
+        arrow: Any = pa
+        return cast("pa.BooleanArray", arrow.repeat(pa.scalar(value=True), count))
 
-    position = plan.snapshot.partition_columns.index(name)
-    texts = pc.struct_field(plan.files.table["partition_values"], [position])
-    values: Any = parse_partition_values(texts, plan.snapshot.schema.field(name).type)
-    return values, values, pc.if_else(pc.is_null(values), num_records, pa.scalar(0, pa.int64()))
+    def choose(self, files: Candidates) -> pa.BooleanArray:
+        """Return for each file whether polars may find a row in it."""
+        import polars as pl
+
+        bounds = self._bounds(files)
+        schema = _to_frame(self.schema.select(self.columns).to_arrow().empty_table()).schema
+        arrow: Any = pa
+        everything = cast("pa.BooleanArray", arrow.repeat(pa.scalar(value=True), files.num_files))
+        try:
+            skip = cast("Any", self.predicate)._skip_batch_predicate(schema)  # noqa: SLF001
+            if skip is None:
+                return everything
+            skipped = bounds.select(skip.alias("skip").fill_null(value=False))["skip"]
+            keep = cast("pa.BooleanArray", (~skipped).to_arrow())
+        except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - whatever it cannot do costs pruning alone
+            return everything
+        return keep if len(keep) == files.num_files else everything
+
+    def _bounds(self, files: Candidates) -> pl.DataFrame:
+        """Return what is known of each file as polars names it: ``len``, and ``_min``, ``_max``, ``_nc`` of columns.
+
+        Null is "not known". ``_nc`` counts nulls, ``len`` rows.
+        """
+        others = [(name,) for name in self.columns if name not in self.partition_columns]
+        statistics = files.statistics(self.schema, others)
+        known: dict[str, Any] = {"len": statistics.num_records()}
+        for name in self.columns:
+            if name in self.partition_columns:
+                found = self._partition_bounds(files, name, known["len"])
+            else:
+                bounds = statistics.bounds((name,))
+                found = (bounds.minimum, bounds.maximum, bounds.null_count)
+            least, greatest, nulls = _without_nan(*found)
+            known |= {f"{name}_min": least, f"{name}_max": greatest, f"{name}_nc": nulls}
+        return _to_frame(pa.table(known))
+
+    def _partition_bounds(self, files: Candidates, name: str, num_records: Any) -> tuple[Any, Any, Any]:
+        import pyarrow.compute as pc
+
+        texts = files.partition_texts(self.partition_columns.index(name))
+        values: Any = parse_partition_values(texts, self.schema.field(name).type)
+        return values, values, pc.if_else(pc.is_null(values), num_records, pa.scalar(0, pa.int64()))
 
 
 def _without_nan(least: Any, greatest: Any, nulls: Any) -> tuple[Any, Any, Any]:

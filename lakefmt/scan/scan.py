@@ -11,7 +11,6 @@ from lakefmt.cached import cached_value
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import parse_predicate
 from lakefmt.manifest.partition_values import parse_partition_values
-from lakefmt.manifest.statistics import StatisticsReader
 from lakefmt.scan.count import count_rows
 from lakefmt.scan.plan import ScanPlan, choose_columns, plan_scan
 from lakefmt.scan.read import read_batches, read_table
@@ -64,8 +63,13 @@ class Scan:
 
     @cached_value
     def plan(self) -> ScanPlan:
-        """The files this scan reads, of how many."""
+        """The files this scan reads."""
         return plan_scan(self._snapshot, self.schema, self.predicate, self._limit)
+
+    @cached_value
+    def _counted_plan(self) -> ScanPlan:
+        """The same files, with their numbers of rows where the log has them."""
+        return plan_scan(self._snapshot, self.schema, self.predicate, self._limit, counts=True)
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table in the table's column types."""
@@ -104,14 +108,15 @@ class Scan:
 
     def count(self) -> int:
         """Return the number of rows, from metadata wherever it says enough; only the other files are read."""
-        counted = count_rows(self._store, self.plan)
+        counted = count_rows(self._store, self._counted_plan)
         return counted if self._limit is None else min(counted, self._limit)
 
     def files(self) -> pa.Table:
         """Return the files this scan reads; see ``Table.files`` for the columns."""
         import pyarrow.compute as pc
 
-        files, deleted = self.plan.files.table, self.plan.files.deleted_rows
+        counted = self._counted_plan.files
+        files, deleted = counted.table, counted.deleted_rows
         snapshot = self._snapshot
         schema = snapshot.schema
         from lakefmt.scan.locate import locate_all
@@ -119,7 +124,7 @@ class Scan:
         columns: dict[str, Any] = {
             "path": locate_all(self._store, files["path"]),
             "size_bytes": files["size_bytes"],
-            "num_rows": pc.subtract(StatisticsReader(files["stats"], schema).num_records(), deleted),
+            "num_rows": pc.subtract(counted.num_records(), deleted),
             "deleted_rows": deleted,
             "modified": _as_times(files["modified_ms"]),
             "partition_values": _typed_partition_values(

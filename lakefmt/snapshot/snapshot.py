@@ -96,6 +96,7 @@ class Snapshot:
         # snapshot pickles and survives a fork.
         self._source: tuple[Checkpoint | FileList | None, tuple[Commit, ...]] = (base, commits)
         self._reconciled: tuple[tuple[Commit, ...], FileChanges] | None = None
+        self._listed: tuple[bool, FileList] | None = None
         check_readable(
             self.protocol, self.metadata, table=store.uri, version=version, has_catalog=catalog is not None
         )
@@ -181,15 +182,30 @@ class Snapshot:
 
     @property
     def files(self) -> FileList:
-        """All live data files; read and replayed on first use, then kept."""
+        """All live data files, read and replayed on first use, then kept; statistics of a checkpoint stay there."""
+        return self._list_files(counts=False)
+
+    @property
+    def counted_files(self) -> FileList:
+        """The same with their numbers of rows, for which the statistics of all files are looked at."""
+        return self._list_files(counts=True)
+
+    def _list_files(self, *, counts: bool) -> FileList:
         base, commits = self._source
         if isinstance(base, FileList) and not commits:
             return base
-        if isinstance(base, Checkpoint):
-            base = base.files(self.partition_keys)
-        files = self._changes(commits).apply(base or FileList.empty(self.partition_keys))
-        self._verify(files)
-        self._source, self._reconciled = (files, ()), None
+        listed = self._listed
+        if listed is not None and (listed[0] or not counts):
+            return listed[1]
+        if not isinstance(base, Checkpoint):
+            files = self._changes(commits).apply(base or FileList.empty(self.partition_keys))
+            self._verify(files)
+            self._source, self._reconciled = (files, ()), None
+            return files
+        files = self._changes(commits).apply(base.files(self.partition_keys, counts=counts))
+        if listed is None:
+            self._verify(files)
+        self._listed = (counts, files)
         return files
 
     def choose_files(self, pruner: Pruner) -> FileList:

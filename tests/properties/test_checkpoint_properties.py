@@ -171,6 +171,14 @@ def matches(file, where_values, predicate):
     return predicate.matches(table.select(list(predicate.columns))).true_count > 0
 
 
+class Everything:
+    def may_match(self, _bounds_of, count):
+        return pa.array([True] * count)
+
+    def choose(self, files):
+        return pa.array([True] * files.num_files)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_no_file_that_may_match_is_left_out_and_none_is_made_up(data):
@@ -197,10 +205,17 @@ def test_no_file_that_may_match_is_left_out_and_none_is_made_up(data):
         assert checkpoint.state.protocol.min_writer_version == 2
         everything = checkpoint.files(["day"])
         assert everything.table["path"].to_pylist() == [f"f{n}" for n in range(len(files))]
+        counts = checkpoint.files(["day"], counts=True).num_records().to_pylist()
+        assert counts == [10 if forms and known else None for _, _, known, _ in files]
         pruner = PredicatePruner(predicate, SCHEMA, ("day",))
         chosen = checkpoint.choose(pruner, ["day"], schema=SCHEMA, partition_columns=("day",))
         paths = chosen.table["path"].to_pylist()
-        listed = everything.filter(prune(everything, predicate, SCHEMA, ("day",))).table["path"].to_pylist()
+        with_statistics = checkpoint.choose(Everything(), ["day"], schema=SCHEMA, partition_columns=("day",))
+        listed = (
+            with_statistics.filter(prune(with_statistics, predicate, SCHEMA, ("day",)))
+            .table["path"]
+            .to_pylist()
+        )
         assert paths == listed
         wanted = [f"f{n}" for n, file in enumerate(files) if matches(file, None, predicate)]
         assert set(wanted) <= set(paths)

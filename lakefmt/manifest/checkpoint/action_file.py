@@ -29,6 +29,7 @@ __all__ = ["ActionFile"]
 
 _FEW_ROWS = 500  # named one by one to DuckDB
 _DENSE = 4  # a span of rows with at least one wanted in so many is named by its ends
+_PAGE_BUFFER_BYTES = 1 << 20
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -129,7 +130,7 @@ class ActionFile:
         schema = pa.schema([pa.field("document", kind)])
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with self._open() as parquet:
+            with self._open(streamed=True) as parquet:
                 for batch in parquet.iter_batches(batch_rows, list(groups), columns=[".".join(path)]):
                     column = _pick(pa.Table.from_batches([batch]), [path])[path]
                     yield from pa.Table.from_arrays([column], schema=schema).to_batches()
@@ -196,7 +197,7 @@ class ActionFile:
         """Map what goes wrong with the file's bytes in the block to CorruptTableError."""
         try:
             yield
-        except ObjectNotFoundError as error:
+        except (ObjectNotFoundError, FileNotFoundError) as error:
             raise self.corrupt("the file is gone") from error
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise self.corrupt(str(error).partition("\n")[0]) from error
@@ -212,16 +213,33 @@ class ActionFile:
         )
 
     @contextmanager
-    def _open(self, *, known: bool = True) -> Iterator[pq.ParquetFile]:
+    def _open(self, *, known: bool = True, streamed: bool = False) -> Iterator[pq.ParquetFile]:
+        """Open the file; its footer is ``known`` but for the first time.
+
+        ``streamed``: a column passes by in pages, instead of being there as a whole.
+        """
         import pyarrow.parquet as pq
 
         metadata = self.metadata if known else None
-        with (
-            self.reading(),
-            self.store.open_input(self.key, self._size_bytes) as source,
-            pq.ParquetFile(source, metadata=metadata, pre_buffer=True) as parquet,
-        ):
-            yield parquet
+        local = self.store.local_path(self.key)
+        with self.reading():
+            # Pages come straight from the page cache: memory that is new to a process costs more than to decode it.
+            source = (
+                self.store.open_input(self.key, self._size_bytes)
+                if local is None or streamed
+                else pa.memory_map(local)
+            )
+            with (
+                source,
+                pq.ParquetFile(
+                    source,
+                    metadata=metadata,
+                    # Few large requests where a request costs.
+                    pre_buffer=local is None,
+                    buffer_size=_PAGE_BUFFER_BYTES if streamed and local is not None else 0,
+                ) as parquet,
+            ):
+                yield parquet
 
 
 def _pick(table: pa.Table, paths: Sequence[FieldPath]) -> dict[FieldPath, Any]:

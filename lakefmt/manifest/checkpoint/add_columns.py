@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import isolated
 from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, file_list_schema, partition_struct
 
@@ -17,25 +18,28 @@ if TYPE_CHECKING:
 
 __all__ = ["map_values", "to_file_rows", "wanted_columns"]
 
-_NAMES = ("path", "size", "modificationTime", "partitionValues", "stats", "tags", "deletionVector")
+_NAMES = ("path", "size", "modificationTime", "partitionValues", "tags", "deletionVector")
 _VECTOR_FIELDS = ("storageType", "pathOrInlineDv", "offset", "sizeInBytes", "cardinality")
 
 
-def wanted_columns(file: ActionFile) -> list[FieldPath]:
-    """Return the columns that a file list is made of, of those the checkpoint has."""
+def wanted_columns(file: ActionFile, *, statistics: bool) -> list[FieldPath]:
+    """Return the columns that a file list is made of, of those the checkpoint has; with statistics or without."""
     names = list(_NAMES)
-    if file.type_of(("add", "stats")) is None:
-        names.append("stats_parsed")
+    if statistics:
+        names.append("stats" if file.type_of(("add", "stats")) is not None else "stats_parsed")
     return [("add", name) for name in names if file.type_of(("add", name)) is not None]
 
 
-def to_file_rows(columns: Mapping[FieldPath, Any], keys: Sequence[str], length: int) -> pa.Table:
+def to_file_rows(
+    columns: Mapping[FieldPath, Any], keys: Sequence[str], length: int, num_records: Any = None
+) -> pa.Table:
     """Return columns of adds as rows of a file list.
 
     Args:
         columns: by path; those of ``wanted_columns``.
         keys: what the log calls the partition columns.
         length: how many adds there are.
+        num_records: rows of each file, where they are known.
 
     Raises:
         ArrowInvalid: a value has no place in a file list.
@@ -60,6 +64,7 @@ def to_file_rows(columns: Mapping[FieldPath, Any], keys: Sequence[str], length: 
         stats,
         column("tags", schema.field("tags").type),
         _deletion_vectors(columns.get(("add", "deletionVector")), length),
+        _nulls(length, pa.int64()) if num_records is None else num_records,
     ]
     for name, array in zip(("path", "size"), arrays, strict=False):
         if array.null_count:
@@ -135,7 +140,7 @@ def _statistics_as_json(parsed: Any) -> Any:
     """Return typed statistics as the text that ``add.stats`` would have; for checkpoints that have no other."""
     connection = isolated.cursor()
     try:
-        table = pa.Table.from_arrays([parsed], names=["parsed"])
+        table = unslice_structs(pa.Table.from_arrays([parsed], names=["parsed"]))
         connection.register("adds", table)
         query = "SELECT CASE WHEN parsed IS NOT NULL THEN to_json(parsed)::VARCHAR END AS stats FROM adds"
         return pa.table(cast("Any", connection.sql(query))).column(0)

@@ -32,6 +32,7 @@ __all__ = ["Checkpoint"]
 _T = TypeVar("_T")
 _REMOTE_THREADS = 16
 _LOCAL_THREADS = 2  # pyarrow decodes columns in parallel by itself
+_MANY_FILES = 50_000  # of so many, statistics are not carried along as text
 
 _PATH = ("add", "path")
 
@@ -65,13 +66,21 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise self._corrupt(f"an action is malformed ({error!r})") from error
 
-    def files(self, keys: Sequence[str]) -> FileList:
-        """Return all live files; ``keys`` are what the log calls the partition columns.
+    def files(self, keys: Sequence[str], *, counts: bool = False) -> FileList:
+        """Return all live files, without the text of their statistics.
+
+        Args:
+            keys: what the log calls the partition columns.
+            counts: with the numbers of their rows, for which all statistics are looked at.
 
         Raises:
             CorruptTableError: as ``state``.
         """
-        found = _each(self._parts, lambda part: _all_files(part, keys).to_file_list())
+
+        def load(part: ActionFile) -> FileList:
+            return _all_files(part, keys).to_file_list(statistics=False, counts=counts)
+
+        found = _each(self._parts, load)
         return _concat([*found, *self._inline_files(keys)], keys)
 
     def choose(
@@ -99,7 +108,9 @@ class Checkpoint:
                 return FileList.empty(keys)
             with part.reading():
                 files = LiveFiles.of(part, groups, tuple(keys))
-            return files.filter(pruner.choose(files)).to_file_list()
+            chosen = files.filter(pruner.choose(files))
+            many = chosen.num_files > _MANY_FILES
+            return chosen.to_file_list(statistics=not many, counts=many)
 
         found = _each(self._parts, choose)
         for inline in self._inline_files(keys):

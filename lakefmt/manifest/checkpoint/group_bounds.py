@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from lakefmt.manifest.statistics_reader import Bounds, as_bounds, locate_column, sound_bounds
+from lakefmt.manifest.statistics_reader import Bounds, as_bounds, has_bounds, locate_column, sound_bounds
 from lakefmt.schema.arrow import arrow_type_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def bounds_of_groups(
         try:
             field, physical = locate_column(schema, column.path)
         except KeyError:
+            return None
+        if not has_bounds(field.type):
             return None
         if column.path[0] in partition_columns:
             least = greatest = ("add", "partitionValues_parsed", *physical)

@@ -13,12 +13,13 @@ from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.manifest.statistics_json import Kind, extract_texts
 from lakefmt.manifest.statistics_reader import JsonStatistics, StatisticsReader, holds_floats
+from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakefmt.manifest.checkpoint.action_file import ActionFile
-    from lakefmt.schema import FieldPath, Schema
+    from lakefmt.schema import FieldPath
 
 __all__ = ["LiveFiles"]
 
@@ -36,7 +37,7 @@ _CHEAPEST_FIRST: tuple[FieldPath, ...] = (
 )
 _SPARSE = 20  # one row in so many or fewer is looked for by its number
 _DENSE = 2  # one row in so many or more: texts stream by, those of other rows too, and none is kept
-_STREAMED_ROWS = 61_440  # what a thread of DuckDB takes at a time
+_STREAMED_ROWS = 8_192  # memory that is used again and again stays in the cache
 
 
 class LiveFiles:
@@ -144,15 +145,21 @@ class LiveFiles:
         )
         return LiveFiles(self._file, self._groups, rows.slice(0, count), self._keys).compact()
 
-    def to_file_list(self) -> FileList:
-        """Read all that a file list has of them."""
+    def to_file_list(self, *, statistics: bool = True, counts: bool = False) -> FileList:
+        """Read what a file list has of them.
+
+        Args:
+            statistics: with the text of their statistics.
+            counts: with the numbers of their rows, taken out of the statistics.
+        """
         if not self.num_files:
             return FileList.empty(self._keys)
-        wanted = wanted_columns(self._file)
+        wanted = wanted_columns(self._file, statistics=statistics)
         if _PATH not in wanted:
             raise self._file.corrupt("its add actions have no path")
+        num_records = self.statistics(Schema(()), ()).num_records() if counts else None
         with self._file.reading():
-            return FileList(to_file_rows(self._load(wanted), self._keys, self.num_files))
+            return FileList(to_file_rows(self._load(wanted), self._keys, self.num_files, num_records))
 
     def load_present(self, paths: Sequence[FieldPath]) -> dict[FieldPath, Any]:
         """Return those of the columns that the checkpoint has."""
@@ -178,7 +185,7 @@ class LiveFiles:
             if found is not None:
                 return found
         columns = self._file.read(paths, self._groups)
-        return {path: column.take(self._rows) for path, column in columns.items()}
+        return {path: _at(column, self._rows) for path, column in columns.items()}
 
     def _rows_in_file(self) -> Any:
         """Return the rows counted over the whole file."""
@@ -208,7 +215,7 @@ class _StreamedStatistics:
         """See ``StatisticsSource``; the values are texts."""
         with self._file.reading():
             found: list[Any] = extract_texts(self._file.stream(_STATS, self._groups, _STREAMED_ROWS), wanted)
-        return found if self._rows is None else [column.take(self._rows) for column in found]
+        return found if self._rows is None else [_at(column, self._rows) for column in found]
 
 
 class _TypedStatistics:
@@ -223,6 +230,16 @@ class _TypedStatistics:
         found = self._files.load_present(paths)
         nothing = cast("Any", pa.nulls)(self._files.num_files, pa.int64())
         return [_flat(found[path]) if path in found else nothing for path in paths]
+
+
+def _at(column: Any, rows: pa.Int64Array) -> Any:
+    """Return a column's values at some rows, ascending; one run of rows, as files usually are, is not copied."""
+    if not len(rows):
+        return column.slice(0, 0)
+    first = rows[0].as_py()
+    if rows[-1].as_py() - first == len(rows) - 1:
+        return column.slice(first, len(rows))
+    return column.take(rows)
 
 
 def _count_below(ascending: Any, limit: int) -> int:

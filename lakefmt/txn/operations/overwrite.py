@@ -15,7 +15,7 @@ from lakefmt.errors import ConstraintViolationError, InvalidInputError
 from lakefmt.expressions import ALL_ROWS, parse_predicate, quote_identifier, quote_literal
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.partition_values import parse_partition_values
-from lakefmt.scan.prune import covers, prune
+from lakefmt.scan.prune import PredicatePruner, covers
 from lakefmt.schema import PrimitiveType
 from lakefmt.txn.changes import Changes
 from lakefmt.txn.data_files import to_add
@@ -138,9 +138,9 @@ def _check_rows_match(adds: Sequence[AddFile], where: Predicate, snapshot: Snaps
 def _replaced_files(
     snapshot: Snapshot, where: Predicate | None, adds: Sequence[AddFile], *, dynamic_partitions: bool
 ) -> FileList:
-    files = snapshot.files
     if where is not None:
-        return files.filter(prune(files, where, snapshot.schema, snapshot.partition_columns))
+        return snapshot.choose_files(PredicatePruner(where, snapshot.schema, snapshot.partition_columns))
+    files = snapshot.files
     if not dynamic_partitions:
         return files
     import pyarrow.compute as pc

@@ -34,7 +34,9 @@ def test_checkpoint_of_another_writer_is_read_as_columns(delta_rs_table):
     files = Checkpoint(store, segment.checkpoint).files(["day"])
     values = [row["partition_values"]["day"] for row in files.table.to_pylist()]
     assert sorted(values) == ["2026-11-01", "2026-11-03"]
-    assert all(stats is not None for stats in files.table["stats"].to_pylist())
+    assert files.table["stats"].null_count == files.table["num_records"].null_count == 2
+    counted = Checkpoint(store, segment.checkpoint).files(["day"], counts=True)
+    assert counted.num_records().to_pylist() == [2, 2]
 
 
 def test_one_off_actions_come_from_the_checkpoint(delta_rs_table):

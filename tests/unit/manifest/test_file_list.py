@@ -26,6 +26,7 @@ def test_adds_become_columns():
             "stats": "{}",
             "tags": [("k", "v")],
             "deletion_vector": None,
+            "num_records": None,
         },
         {
             "path": "b",
@@ -41,6 +42,7 @@ def test_adds_become_columns():
                 "size_bytes": 40,
                 "cardinality": 6,
             },
+            "num_records": None,
         },
     ]
     assert files.has_deletion_vectors
