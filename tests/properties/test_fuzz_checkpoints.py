@@ -77,9 +77,11 @@ def test_adds_of_other_types_are_a_corrupt_checkpoint(seed_tables, damaged, read
     read_in_every_way(folder)
     with pytest.raises(CorruptTableError):
         lakefmt.open(folder).scan(where="id = 1 AND day = DATE '1970-01-02'").to_arrow()
+    if name == "stats":  # which all rows can be read without
+        assert lakefmt.open(folder).to_arrow().num_rows == lakefmt.open(table).count()
+        return
     with pytest.raises(CorruptTableError):
-        # Reading all rows needs no statistics; listing files tells their numbers of rows.
-        lakefmt.open(folder).files() if name == "stats" else lakefmt.open(folder).to_arrow()
+        lakefmt.open(folder).to_arrow()
 
 
 def test_statistics_that_break_off_while_they_are_streamed_are_a_corrupt_checkpoint(tmp_path):
