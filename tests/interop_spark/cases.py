@@ -21,7 +21,7 @@ class Case:
     """One table that Spark writes.
 
     ``write(spark, path)`` makes the table at ``path``. ``settings`` are Spark settings while it does.
-    ``versions`` asks for the rows of every version, beside those of the newest; ``changes`` for the change feed.
+    ``versions`` asks for the rows of earlier versions, beside those of the newest; ``changes`` for the change feed.
     ``folder`` is the name of the table's own folder. ``refused`` is a word of lakefmt's refusal to read it, where it is refused.
     """
 

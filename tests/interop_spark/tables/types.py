@@ -117,13 +117,3 @@ def required_column_made_nullable(spark: Any, path: str) -> None:
         "ALTER TABLE {t} ALTER COLUMN id DROP NOT NULL",
         "INSERT INTO {t} VALUES (NULL, 2)",
     )
-
-
-@table(settings={"spark.databricks.delta.geo.preview.enabled": "true"}, refused="geospatial")
-def geometry(spark: Any, path: str) -> None:
-    create(spark, path, "id INT, g GEOMETRY(4326)")
-    run(
-        spark,
-        path,
-        "INSERT INTO {t} VALUES (1, ST_SetSrid(ST_GeomFromWKB(X'0101000000000000000000F03F0000000000000040'), 4326))",
-    )
