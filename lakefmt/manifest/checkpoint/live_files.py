@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
@@ -157,9 +158,15 @@ class LiveFiles:
         wanted = wanted_columns(self._file, statistics=statistics)
         if _PATH not in wanted:
             raise self._file.corrupt("its add actions have no path")
-        num_records = self.statistics(Schema(()), ()).num_records() if counts else None
-        with self._file.reading():
-            return FileList(to_file_rows(self._load(wanted), self._keys, self.num_files, num_records))
+        if not counts:
+            with self._file.reading():
+                return FileList(to_file_rows(self._load(wanted), self._keys, self.num_files))
+        counted = self.statistics(Schema(()), ())
+        # Texts are parsed beside the decoding of the other columns, which is one thread's work for the most part.
+        with ThreadPoolExecutor(1, "lakefmt-checkpoint") as pool, self._file.reading():
+            num_records = pool.submit(counted.num_records)
+            columns = self._load(wanted)
+            return FileList(to_file_rows(columns, self._keys, self.num_files, num_records.result()))
 
     def load_present(self, paths: Sequence[FieldPath]) -> dict[FieldPath, Any]:
         """Return those of the columns that the checkpoint has."""
