@@ -110,7 +110,10 @@ def _log_file(commit: RatifiedCommit, table: str) -> LogFile:
         )
     path = commit.path or ""
     folder, _, name = path.removeprefix(f"{table.rstrip('/')}/").rpartition("/")
-    match = _STAGED_NAME.match(path_to_key(name))
+    try:
+        match = _STAGED_NAME.match(path_to_key(name))
+    except UnicodeDecodeError:
+        match = None
     if match is None or int(match[1]) != commit.version or folder not in ("", STAGED_FOLDER):
         raise CorruptTableError(
             "The catalog names a file that is no staged commit of this table and version",

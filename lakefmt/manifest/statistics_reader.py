@@ -57,6 +57,7 @@ _NO_BOUNDS = {"binary", "variant", "void"}
 _TEXTS = {"string", "date", "timestamp", "timestamp_ntz"}
 _LOST_TO_MILLISECONDS = 999
 _INT64_MAX = 2**63 - 1
+_EXACT_INTEGERS = 2.0**53  # below which a double holds every integer
 _EXACT_DIGITS = 15  # that every double holds
 _DOUBLE_STEP = 2.0**-51  # relative; what writing and reading through a double may take off, twice over
 _WIDE_DIGITS = 74
@@ -247,6 +248,10 @@ def as_bounds(found: Any, type_: pa.DataType) -> Any:
     try:
         if pa.types.is_decimal(type_):
             return number_to_decimal(found, type_)
+        if pa.types.is_floating(found.type) and pa.types.is_integer(type_):
+            import pyarrow.compute as pc
+
+            found = _where(pc.less(pc.abs(found), pa.scalar(_EXACT_INTEGERS, found.type)), found)
         if pa.types.is_timestamp(found.type) and found.type.unit == "ns":  # as INT96 is read
             import pyarrow.compute as pc
 

@@ -7,6 +7,7 @@ zero, another UTC offset) are looked at one by one, each distinct one once.
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,7 +48,8 @@ def parse_texts(texts: Any, type_: pa.DataType) -> Any:
         return texts.cast(type_)
     try:
         if pa.types.is_timestamp(type_):
-            plain = pc.ascii_rtrim(texts, characters="Z").cast(pa.timestamp("us"))
+            zulu = pc.ends_with(texts, pattern="Z")
+            plain = pc.if_else(zulu, pc.utf8_slice_codeunits(texts, 0, -1), texts).cast(pa.timestamp("us"))
             return plain if cast("Any", type_).tz is None else _as_utc(plain)
         return text_to_decimal(texts, type_) if pa.types.is_decimal(type_) else texts.cast(type_)
     except pa.ArrowInvalid:
@@ -122,7 +124,13 @@ def _parse_instant(text: str | None, limit: int) -> int | None:
         return None
     year, month, day = int(match[1]), int(match[2]), int(match[3])
     hour, minute, second = int(match[4] or 0), int(match[5] or 0), int(match[6] or 0)
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):
+    if not (
+        1 <= month <= 12
+        and 1 <= day <= monthrange(2000 + year % 400, month)[1]
+        and hour < 24
+        and minute < 60
+        and second < 60
+    ):
         return None
     fraction = int((match[7] or "").ljust(6, "0")[:6])
     seconds = (_days_from_civil(year, month, day) * 24 + hour) * 3600 + minute * 60 + second

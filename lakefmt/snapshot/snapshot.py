@@ -35,7 +35,14 @@ _log = logging.getLogger("lakefmt.log")
 # new list at every commit nor holds commits without end.
 _FOLD_AFTER_COMMITS = 256
 # Parsed once for all versions that share metadata and protocol.
-_FROM_METADATA = ("schema", "properties", "field_ids", "column_mapping", "partition_keys")
+_FROM_METADATA = (
+    "schema",
+    "properties",
+    "field_ids",
+    "column_mapping",
+    "partition_columns",
+    "partition_keys",
+)
 
 
 class Snapshot:
@@ -96,7 +103,7 @@ class Snapshot:
         # snapshot pickles and survives a fork.
         self._source: tuple[Checkpoint | FileList | None, tuple[Commit, ...]] = (base, commits)
         self._reconciled: tuple[tuple[Commit, ...], FileChanges] | None = None
-        self._listed: tuple[bool, FileList] | None = None
+        self._listed: tuple[bool, FileList, tuple[Commit, ...]] | None = None
         check_readable(
             self.protocol, self.metadata, table=store.uri, version=version, has_catalog=catalog is not None
         )
@@ -130,10 +137,12 @@ class Snapshot:
         info = load_commit_info(self._store, self._last_commit)
         return since.date(info, self._last_commit, table=self.table_uri)
 
-    @property
+    @cached_value
     def partition_columns(self) -> tuple[str, ...]:
-        """Names of the columns that the table's files are divided by."""
-        return self.metadata.partition_columns
+        """Names of the columns that the table's files are divided by, as the schema spells them."""
+        found = [self.schema.find(name) for name in self.metadata.partition_columns]
+        names = zip(self.metadata.partition_columns, found, strict=True)
+        return tuple([name if field is None else field.name for name, field in names])
 
     @cached_value
     def column_mapping(self) -> ColumnMapping:
@@ -144,7 +153,7 @@ class Snapshot:
     def partition_keys(self) -> tuple[str, ...]:
         """What the log calls the partition columns: their physical names where columns are mapped."""
         if self.column_mapping == "none":
-            return self.partition_columns
+            return self.metadata.partition_columns
         schema = self.schema
         return tuple([schema.physical_name(schema.field(name)) for name in self.partition_columns])
 
@@ -196,7 +205,11 @@ class Snapshot:
             return base
         listed = self._listed
         if listed is not None and (listed[0] or not counts):
-            return listed[1]
+            counts, files, later = listed
+            if later:
+                files = reconcile(later, self.partition_keys).apply(files)
+                self._listed = (counts, files, ())
+            return files
         if not isinstance(base, Checkpoint):
             files = self._changes(commits).apply(base or FileList.empty(self.partition_keys))
             self._verify(files)
@@ -205,7 +218,7 @@ class Snapshot:
         files = self._changes(commits).apply(base.files(self.partition_keys, counts=counts))
         if listed is None:
             self._verify(files)
-        self._listed = (counts, files)
+        self._listed = (counts, files, ())
         return files
 
     def choose_files(self, pruner: Pruner) -> FileList:
@@ -271,6 +284,8 @@ class Snapshot:
             commits=pending + commits,
             catalog=self.catalog,
         )
+        if (listed := self._listed) is not None and len(listed[2]) <= _FOLD_AFTER_COMMITS:
+            after._listed = (*listed[:2], listed[2] + commits)
         after.discrepancies = self.discrepancies
         if after.metadata is self.metadata and after.protocol == self.protocol:
             after.__dict__.update(

@@ -33,7 +33,7 @@ def find_discrepancies(
         for what, said, there in figures
         if said is not None and said != there
     ]
-    if checksum.protocol is not None and checksum.protocol != protocol:
+    if checksum.protocol is not None and _demands(checksum.protocol) != _demands(protocol):
         found.append(f"protocol: {protocol} by the log, {checksum.protocol} by the checksum file")
     if checksum.metadata is not None:
         said_fields, there_fields = _meaning(checksum.metadata), _meaning(metadata)
@@ -43,6 +43,16 @@ def find_discrepancies(
             if said_fields[name] != there
         )
     return found
+
+
+def _demands(protocol: Protocol) -> tuple[int, int, frozenset[str], frozenset[str]]:
+    """Return what a protocol asks for: a list of features that is empty asks for what one that is absent does."""
+    return (
+        protocol.min_reader_version,
+        protocol.min_writer_version,
+        protocol.reader_features or frozenset(),
+        protocol.writer_features or frozenset(),
+    )
 
 
 def _meaning(metadata: Metadata) -> dict[str, Any]:

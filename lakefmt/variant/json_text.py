@@ -103,8 +103,10 @@ class _Writer:
                 self._spend(len(starts))
                 return _joined("[", [self.write(start, level + 1) for start in starts], "]")
             case Basic.SHORT_TEXT:
+                self._spend(size - 1)
                 return [_quoted(read_text(self._data[at + 1 : at + size]))]
             case _:
+                self._spend(size - 1)
                 return [_PRIMITIVES[Primitive(header)](self._data[at + 1 : at + size])]
 
     def _spend(self, count: int) -> None:

@@ -7,6 +7,7 @@ quicker when a writer has put everything into one row group.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
@@ -67,9 +68,11 @@ class ActionFile:
 
     @cached_value
     def leaves(self) -> dict[str, int]:
-        """The number of each Parquet column, by the names that lead to it joined with dots."""
+        """The number of each Parquet column, by the names that lead to it joined with dots, if no other has that path."""
         columns = self.metadata.schema
-        return {columns.column(i).path: i for i in range(len(columns))}
+        paths = [columns.column(i).path for i in range(len(columns))]
+        times = Counter(paths)
+        return {path: i for i, path in enumerate(paths) if times[path] == 1}
 
     @cached_value
     def row_counts(self) -> list[int]:

@@ -79,7 +79,7 @@ def map_values(maps: Any, key: str, length: int) -> pa.ChunkedArray[Any]:
     if not pa.types.is_map(maps.type):
         raise pa.ArrowInvalid(f"its maps are of type {maps.type}")
     # A map column whose writer saw only empty maps may be typed map<null, null>.
-    if not pa.types.is_string(maps.type.key_type):
+    if pa.types.is_null(maps.type.key_type):
         return pa.chunked_array([_nulls(length, pa.string())])
     chunks = maps.chunks if isinstance(maps, pa.ChunkedArray) else [maps]
     return pa.chunked_array([_values_of(chunk, key) for chunk in chunks], pa.string())
@@ -92,7 +92,7 @@ def _values_of(maps: Any, key: str) -> Any:
         return _nulls(0, pa.string())
     offsets = maps.offsets
     first, last = offsets[0].as_py(), offsets[len(maps)].as_py()
-    names = maps.keys.slice(first, last - first)
+    names = maps.keys.slice(first, last - first).cast(pa.string())  # a writer's own kind of text
     values = maps.items.slice(first, last - first).cast(pa.string())
     places: Any = pc.indices_nonzero(pc.equal(names, pa.scalar(key)))
     each, rest = divmod(last - first, len(maps))
@@ -102,6 +102,8 @@ def _values_of(maps: Any, key: str) -> Any:
         steps = pc.subtract(places.slice(1), places.slice(0, len(places) - 1))
         if _are_all(lengths, each) and _are_all(steps, each):
             return values.take(places) if each > 1 else values
+    if not pa.types.is_string(maps.type.key_type):
+        maps = maps.cast(pa.map_(pa.string(), pa.string()))
     return pc.map_lookup(maps, query_key=pa.scalar(key), occurrence="first").cast(pa.string())
 
 

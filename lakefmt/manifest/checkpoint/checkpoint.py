@@ -21,7 +21,7 @@ from lakefmt.manifest.file_list import FileList
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lakefmt.log.actions import Sidecar
+    from lakefmt.log.actions import AddFile, Sidecar
     from lakefmt.log.paths import LogFile
     from lakefmt.manifest.candidates import Pruner
     from lakefmt.schema import Schema
@@ -149,11 +149,14 @@ class Checkpoint:
 
     def _inline_files(self, keys: Sequence[str]) -> list[FileList]:
         """Return the files that a JSON checkpoint lists itself."""
+        return [FileList.from_adds(self._inline_adds, keys)] if self._inline_adds else []
+
+    @cached_value
+    def _inline_adds(self) -> tuple[AddFile, ...]:
         first = self._files[0]
         if not _is_json(first) or b'"add"' not in self._json:
-            return []
-        commit = decode_commit(self._json, table=self._store.uri, version=first.version, path=first.key)
-        return [FileList.from_adds(commit.adds, keys)] if commit.adds else []
+            return ()
+        return decode_commit(self._json, table=self._store.uri, version=first.version, path=first.key).adds
 
     @cached_value
     def _json(self) -> bytes:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from lakefmt.manifest.statistics_reader import Bounds, as_bounds, has_bounds, locate_column, sound_bounds
 from lakefmt.schema.arrow import arrow_type_of
+from lakefmt.schema.types import PrimitiveType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,8 @@ def bounds_of_groups(
         if not has_bounds(field.type):
             return None
         if column.path[0] in partition_columns:
+            if field.type == PrimitiveType("timestamp"):
+                return None  # of a text without an offset each writer makes the instant of its own time zone
             least = greatest = ("add", "partitionValues_parsed", *physical)
         else:
             least = ("add", "stats_parsed", "minValues", *physical)
@@ -51,8 +54,7 @@ def bounds_of_groups(
         kind = arrow_type_of(field.type)
         minimum = as_bounds(_ends(file, groups, least, "min"), kind)
         maximum = as_bounds(_ends(file, groups, greatest, "max"), kind)
-        if column.path[0] not in partition_columns:
-            minimum, maximum = sound_bounds(field, minimum, maximum)
+        minimum, maximum = sound_bounds(field, minimum, maximum)
         unknown = cast("Any", pa.nulls)(len(groups), pa.int64())
         return Bounds(minimum, maximum, unknown, unknown, cast("Any", pa.nulls)(len(groups), pa.bool_()))
 

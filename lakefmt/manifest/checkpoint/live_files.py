@@ -97,7 +97,8 @@ class LiveFiles:
         """Return a reader of their statistics: typed where the checkpoint has them so, else by their text."""
         nan_free = None
         if holds_floats(schema, columns) and self._file.type_of(_TAGS) is not None:
-            nan_free = nan_free_files(self._load([_TAGS])[_TAGS])
+            with self._file.reading():
+                nan_free = nan_free_files(self._load([_TAGS])[_TAGS].cast(pa.map_(pa.string(), pa.string())))
         source: Any
         if self._file.type_of(_PARSED) is not None:
             source = _TypedStatistics(self)
@@ -181,7 +182,8 @@ class LiveFiles:
             path for path in paths if path not in self._columns and self._file.type_of(path) is not None
         ]
         if missing:
-            self._columns |= self._read(missing)
+            with self._file.reading():
+                self._columns |= self._read(missing)
         return {path: self._columns[path] for path in paths if path in self._columns}
 
     def _read(self, paths: Sequence[FieldPath]) -> dict[FieldPath, Any]:

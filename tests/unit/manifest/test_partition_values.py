@@ -9,6 +9,7 @@ import pytest
 
 from lakefmt.errors import CorruptTableError, InvalidInputError
 from lakefmt.manifest.partition_values import format_partition_value, parse_partition_values, partition_folder
+from lakefmt.manifest.text_values import parse_texts
 from lakefmt.schema import DecimalType, PrimitiveType
 
 UTC = pa.timestamp("us", "UTC")
@@ -132,3 +133,10 @@ def test_folders_are_escaped_as_spark_does():
     assert partition_folder(["c"], ["\x01\"#'*?\\\x7f{[]^"]) == "c=%01%22%23%27%2A%3F%5C%7F%7B%5B%5D%5E"
     assert partition_folder(["c"], ["Zürich, 8 }é+&~$"]) == "c=Zürich, 8 }é+&~$"
     assert partition_folder(["c", "d"], [None, "__HIVE"]) == "c=__HIVE_DEFAULT_PARTITION__/d=__HIVE"
+
+
+@pytest.mark.parametrize(
+    "text", ["2020-02-30", "2021-02-29", "2020-04-31", "2020-01-01T00:00:00ZZ", "1900-02-29"]
+)
+def test_days_that_there_are_not_are_no_values(text):
+    assert parse_texts(pa.array([text, "2020-02-29"]), pa.timestamp("us")).null_count == 1

@@ -152,7 +152,7 @@ def test_row_groups_and_duckdb_views_do_not_take_narrow_bounds_for_wide_ones(tmp
     ]
     con = duckdb.connect()
     assert scan.to_duckdb(con, "v").filter("c = 250").fetchall() == [(250.0,)]
-    assert con.sql("SELECT typeof(c) FROM v LIMIT 1").fetchone() == ("DOUBLE",)
+    assert con.sql("SELECT typeof(c) FROM v LIMIT 1").fetchall() == [("DOUBLE",)]
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,8 @@ def test_predicates_on_null_variants_and_other_forms_of_reading(tmp_path):
     assert opened.scan(where="v IS NOT NULL").to_arrow().num_rows == 2
     con = duckdb.connect()
     opened.scan().to_duckdb(con, "view_of_variants")
-    assert con.sql("SELECT typeof(v) FROM view_of_variants LIMIT 1").fetchone() == ('STRUCT(metadata BLOB, "value" BLOB)',)  # fmt: skip
+    kinds = con.sql("SELECT DISTINCT typeof(v) FROM view_of_variants").fetchall()
+    assert kinds == [('STRUCT(metadata BLOB, "value" BLOB)',)]
     assert opened.scan().to_polars().collect().height == 3
 
 
