@@ -45,6 +45,12 @@ class TestAzureStore(FaultyStoreContract):
         )
 
     @pytest.fixture
+    def patient_store(self, azure_container, azure_server):
+        return SmallPages(
+            f"{azure_container}/a table", azure_server.storage_options(), part_size_bytes=1024 * 1024
+        )
+
+    @pytest.fixture
     def gate(self, azure_server):
         return azure_server.gate
 

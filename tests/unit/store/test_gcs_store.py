@@ -34,6 +34,11 @@ class TestGcsStore(FaultyStoreContract):
         return GcsStore(f"{gcs_bucket}/a table", options, retry=QUICK_RETRY, part_size_bytes=1024 * 1024)
 
     @pytest.fixture
+    def patient_store(self, gcs_bucket, gcs_server):
+        options = gcs_server.storage_options()
+        return GcsStore(f"{gcs_bucket}/a table", options, part_size_bytes=1024 * 1024)
+
+    @pytest.fixture
     def gate(self, gcs_server):
         return gcs_server.gate
 

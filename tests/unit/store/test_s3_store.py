@@ -40,6 +40,10 @@ class TestS3Store(FaultyStoreContract):
         return S3Store(f"{s3_bucket}/a table", options, retry=QUICK_RETRY, part_size_bytes=5 * 1024 * 1024)
 
     @pytest.fixture
+    def patient_store(self, s3_bucket, s3_options):
+        return S3Store(f"{s3_bucket}/a table", s3_options, part_size_bytes=5 * 1024 * 1024)
+
+    @pytest.fixture
     def gate(self, s3_server, s3_options):
         return s3_server.gate
 
