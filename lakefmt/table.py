@@ -23,6 +23,7 @@ from lakefmt.txn.operations.create import create as create_table
 from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
 from lakefmt.txn.operations.write_new import write_new
+from lakefmt.txn.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ def create(
         description=description,
         table=store.uri,
     )
-    create_table(store, plan, SYSTEM)
+    create_table(Writer(store), plan)
     return Table(store, load_snapshot(store))
 
 
@@ -354,7 +355,7 @@ class Table:
         """
         self._check_writable("append")
         base = self._snapshot
-        after, result = append_rows(self._store, base, data, SYSTEM, truncate_ns=truncate_ns)
+        after, result = append_rows(self._writer(), base, data, truncate_ns=truncate_ns)
         self._move_to(after)
         return result
 
@@ -384,10 +385,9 @@ class Table:
         self._check_writable("overwrite")
         base = self._snapshot
         after, result = overwrite_rows(
-            self._store,
+            self._writer(),
             base,
             data,
-            SYSTEM,
             where=self._predicate(where, params),
             dynamic_partitions=dynamic_partitions,
             truncate_ns=truncate_ns,
@@ -440,6 +440,9 @@ class Table:
             )
         check_can_commit(self._store)
 
+    def _writer(self) -> Writer:
+        return Writer(self._store)
+
     def _move_to(self, snapshot: Snapshot) -> None:
         # Two threads may append through one handle; it ends at the newest version either of them saw.
         with self._writing:
@@ -484,10 +487,9 @@ def _write_new(
     )
     try:
         after = write_new(
-            store,
+            Writer(store),
             plan,
             source,
-            SYSTEM,
             join_existing=mode == "append",
             replace_existing=mode == "overwrite",
             truncate_ns=truncate_ns,

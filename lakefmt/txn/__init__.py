@@ -5,5 +5,15 @@ from lakefmt.txn.commit import commit
 from lakefmt.txn.conflicts import Conflict, check_conflicts
 from lakefmt.txn.environment import SYSTEM, Environment
 from lakefmt.txn.result import WriteResult
+from lakefmt.txn.writer import Writer
 
-__all__ = ["SYSTEM", "Changes", "Conflict", "Environment", "WriteResult", "check_conflicts", "commit"]
+__all__ = [
+    "SYSTEM",
+    "Changes",
+    "Conflict",
+    "Environment",
+    "WriteResult",
+    "Writer",
+    "check_conflicts",
+    "commit",
+]

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from lakefmt.engine import WrittenFile
     from lakefmt.snapshot import Snapshot
-    from lakefmt.store import Store
-    from lakefmt.txn.environment import Environment
+    from lakefmt.txn.writer import Writer
 
 __all__ = ["append", "append_files", "commit_files", "notes_on", "stage_rows", "write_metrics"]
 
@@ -29,7 +28,7 @@ _log = logging.getLogger("lakefmt")
 
 
 def append(
-    store: Store, snapshot: Snapshot, data: Any, environment: Environment, *, truncate_ns: bool = False
+    writer: Writer, snapshot: Snapshot, data: Any, *, truncate_ns: bool = False
 ) -> tuple[Snapshot, WriteResult]:
     """Append ``data`` (all that ``conform_batches`` takes) and return the snapshot after it.
 
@@ -37,24 +36,24 @@ def append(
         SchemaMismatchError, ConstraintViolationError: a row does not fit; nothing was committed.
         StoreError: storage failed.
     """
-    files = stage_rows(store, snapshot, data, environment, truncate_ns=truncate_ns)
-    return append_files(store, snapshot, files, environment)
+    files = stage_rows(writer, snapshot, data, truncate_ns=truncate_ns)
+    return append_files(writer, snapshot, files)
 
 
 def append_files(
-    store: Store, snapshot: Snapshot, files: Sequence[WrittenFile], environment: Environment
+    writer: Writer, snapshot: Snapshot, files: Sequence[WrittenFile]
 ) -> tuple[Snapshot, WriteResult]:
     """Commit staged files as an append; no files, no commit."""
     if not files:
         return snapshot, WriteResult(snapshot.version, "append", committed=False)
-    now_ms = environment.now_ms()
+    now_ms = writer.environment.now_ms()
     changes = Changes(
         operation="WRITE",
         parameters={"mode": "Append", "partitionBy": partition_parameter(snapshot)},
         metrics=write_metrics(files),
         adds=tuple(to_add(file, snapshot, now_ms) for file in files),
     )
-    after = commit_files(store, snapshot, changes, files, environment)
+    after = commit_files(writer, snapshot, changes, files)
     return after, WriteResult(
         after.version,
         "append",
@@ -65,34 +64,29 @@ def append_files(
     )
 
 
-def stage_rows(
-    store: Store, snapshot: Snapshot, data: Any, environment: Environment, *, truncate_ns: bool
-) -> list[WrittenFile]:
+def stage_rows(writer: Writer, snapshot: Snapshot, data: Any, *, truncate_ns: bool) -> list[WrittenFile]:
     """Write ``data`` as data files that no commit names yet; none are left behind when it fails."""
+    store = writer.store
     check_can_commit(store)
     check_writable(snapshot.protocol, snapshot.metadata, table=store.uri, version=snapshot.version)
     try:
         batches = conform_batches(data, snapshot.schema, timestamp_ns="truncate" if truncate_ns else "error")
-        return write_files(batches, plan_write(snapshot, environment), store)
+        return write_files(batches, plan_write(snapshot, writer.environment), store)
     except LakefmtError as error:
         error.table = error.table or store.uri
         raise
 
 
 def commit_files(
-    store: Store,
-    snapshot: Snapshot,
-    changes: Changes,
-    files: Sequence[WrittenFile],
-    environment: Environment,
+    writer: Writer, snapshot: Snapshot, changes: Changes, files: Sequence[WrittenFile]
 ) -> Snapshot:
     """Commit, and delete the staged files if it is certain that no version names them."""
     try:
-        return commit(store, snapshot, changes, environment)
+        return commit(writer, snapshot, changes)
     except StoreError:
         raise  # the outcome may be unknown: a file that a version may name is never deleted
     except LakefmtError:
-        discard_files(files, store)
+        discard_files(files, writer.store)
         raise
 
 

@@ -25,18 +25,19 @@ from lakefmt.txn.operations.parameters import json_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lakefmt.store import Store
     from lakefmt.txn.environment import Environment
+    from lakefmt.txn.writer import Writer
 
 __all__ = ["create", "partition_names", "plan_create"]
 
 _UNPARTITIONABLE = frozenset({"variant", "void"})
 
 
-def create(store: Store, changes: Changes, environment: Environment) -> None:
+def create(writer: Writer, changes: Changes) -> None:
     """Publish version 0. Raises TableExistsError where a table is there already."""
+    store = writer.store
     check_can_commit(store)
-    if is_table(store) or not commit_first_version(store, changes, environment):
+    if is_table(store) or not commit_first_version(writer, changes):
         raise TableExistsError(
             "There is a table here already",
             table=store.uri,

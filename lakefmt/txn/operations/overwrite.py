@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from lakefmt.expressions import Predicate
     from lakefmt.log import AddFile
     from lakefmt.snapshot import Snapshot
-    from lakefmt.store import Store
-    from lakefmt.txn.environment import Environment
+    from lakefmt.txn.writer import Writer
 
 __all__ = ["overwrite"]
 
@@ -40,10 +39,9 @@ _MOST_PARTITIONS_TOLD = 200
 
 
 def overwrite(
-    store: Store,
+    writer: Writer,
     snapshot: Snapshot,
     data: Any,
-    environment: Environment,
     *,
     where: Predicate | None = None,
     dynamic_partitions: bool = False,
@@ -52,10 +50,9 @@ def overwrite(
     """Replace rows by ``data`` and return the snapshot after it.
 
     Args:
-        store: the table's store.
+        writer: who commits, and where.
         snapshot: the version whose files are replaced.
         data: the new rows, all that ``append`` takes; may have no rows.
-        environment: clock and ids.
         where: which rows go, a predicate on partition columns alone; None for all.
         dynamic_partitions: replace the partitions that occur in ``data``.
         truncate_ns: cut nanoseconds off.
@@ -66,9 +63,9 @@ def overwrite(
         CommitConflictError: another writer changed what is replaced here.
     """
     _check_reach(snapshot, where, dynamic_partitions=dynamic_partitions)
-    files = stage_rows(store, snapshot, data, environment, truncate_ns=truncate_ns)
+    files = stage_rows(writer, snapshot, data, truncate_ns=truncate_ns)
     try:
-        now_ms = environment.now_ms()
+        now_ms = writer.environment.now_ms()
         adds = tuple(to_add(file, snapshot, now_ms) for file in files)
         if where is not None:
             _check_rows_match(adds, where, snapshot)
@@ -83,11 +80,11 @@ def overwrite(
             read_predicate=_read_predicate(where, files, snapshot, dynamic_partitions=dynamic_partitions),
         )
     except BaseException:
-        discard_files(files, store)
+        discard_files(files, writer.store)
         raise
     if not changes.adds and not changes.removes:
         return snapshot, WriteResult(snapshot.version, "overwrite", committed=False)
-    after = commit_files(store, snapshot, changes, files, environment)
+    after = commit_files(writer, snapshot, changes, files)
     return after, WriteResult(
         after.version,
         "overwrite",

@@ -18,18 +18,16 @@ from lakefmt.txn.operations.create import create
 
 if TYPE_CHECKING:
     from lakefmt.log import Metadata
-    from lakefmt.store import Store
     from lakefmt.txn.changes import Changes
-    from lakefmt.txn.environment import Environment
+    from lakefmt.txn.writer import Writer
 
 __all__ = ["write_new"]
 
 
 def write_new(
-    store: Store,
+    writer: Writer,
     plan: Changes,
     data: Any,
-    environment: Environment,
     *,
     join_existing: bool,
     replace_existing: bool,
@@ -38,10 +36,9 @@ def write_new(
     """Create the table that ``plan`` describes with the rows of ``data``, and return its snapshot.
 
     Args:
-        store: where to.
+        writer: who commits, and where to.
         plan: the first commit, by ``plan_create``.
         data: rows.
-        environment: clock and ids.
         join_existing: if another writer creates the same table meanwhile, append to it.
         replace_existing: the caller means to overwrite what is there, which a second try does.
         truncate_ns: cut nanoseconds off.
@@ -50,18 +47,19 @@ def write_new(
         TableExistsError: another writer created a table here meanwhile, and neither was asked for.
         CommitConflictError: the table that another writer created here meanwhile is a different one.
     """
+    store = writer.store
     planned = Snapshot(
         store,
         TableState(plan.protocol, plan.metadata, {}, {}),
         version=0,
-        written_ms=environment.now_ms(),
+        written_ms=writer.environment.now_ms(),
         base=None,
         commits=(),
     )
-    files = stage_rows(store, planned, data, environment, truncate_ns=truncate_ns)
+    files = stage_rows(writer, planned, data, truncate_ns=truncate_ns)
     base = planned
     try:
-        create(store, plan, environment)
+        create(writer, plan)
     except TableExistsError as error:
         base = load_snapshot(store)
         if not join_existing:
@@ -86,7 +84,7 @@ def write_new(
                 version=base.version,
                 hint="Look at its schema, then run it again",
             ) from error
-    after, _ = append_files(store, base, files, environment)
+    after, _ = append_files(writer, base, files)
     return after
 
 

@@ -1,0 +1,38 @@
+"""Who commits: to which store, by which clock, how patiently, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lakefmt.txn.environment import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+    from lakefmt.txn.environment import Environment
+
+__all__ = ["COMMIT_TIMEOUT_S", "Writer"]
+
+# How long a commit that keeps losing races goes on. Blind appends only ever lose races, never arguments.
+COMMIT_TIMEOUT_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What every operation needs to commit.
+
+    Attributes:
+        store: the table's store.
+        environment: clock, randomness and ids.
+        timeout_s: how long a commit that loses races is tried again.
+        after_commit: called in order with the new snapshot once a commit is won; what one raises is logged and
+            changes nothing about the commit.
+    """
+
+    store: Store
+    environment: Environment = SYSTEM
+    timeout_s: float = COMMIT_TIMEOUT_S
+    after_commit: tuple[Callable[[Snapshot], None], ...] = ()
