@@ -93,7 +93,8 @@ def _extract_by_duckdb(
     connection = isolated.cursor()
     try:
         connection.register("documents", documents)
-        found = pa.table(cast("Any", connection.sql(_query(documents.schema.names[0], wanted))))
+        # Not by the Arrow stream of the relation, which one thread alone fills.
+        found = connection.sql(_query(documents.schema.names[0], wanted)).to_arrow_table()
         return [_combined(column) for column in found.columns]
     except duckdb.Error as error:
         # An error of the stream comes back as one of DuckDB's, its kind lost.
@@ -119,7 +120,9 @@ def _expression(place: int, kind: Kind) -> str:
     text = f"t{place}"
     match kind:
         case "text":
-            return f"""CASE WHEN {text} >= '"' AND {text} < '#' THEN found[{place + 1}] ->> '$' END"""
+            # Without a backslash it is what stands between the quotes, which is had for less.
+            return f"""CASE WHEN {text} >= '"' AND {text} < '#' THEN
+                CASE WHEN contains({text}, '\\') THEN found[{place + 1}] ->> '$' ELSE {text}[2:-2] END END"""
         case "flag":
             return f"CASE WHEN {text} IN ('true', 'false') THEN {text} END"
         case "number":

@@ -42,15 +42,11 @@ def parse_texts(texts: Any, type_: pa.DataType) -> Any:
     Returns:
         The same shape, of type ``type_``.
     """
-    import pyarrow.compute as pc
-
     if pa.types.is_string(type_) or pa.types.is_binary(type_):
         return texts.cast(type_)
     try:
         if pa.types.is_timestamp(type_):
-            zulu = pc.ends_with(texts, pattern="Z")
-            plain = pc.if_else(zulu, pc.utf8_slice_codeunits(texts, 0, -1), texts).cast(pa.timestamp("us"))
-            return plain if cast("Any", type_).tz is None else _as_utc(plain)
+            return _parse_instants(texts, type_)
         return text_to_decimal(texts, type_) if pa.types.is_decimal(type_) else texts.cast(type_)
     except pa.ArrowInvalid:
         return _parse_each(texts, type_)
@@ -73,6 +69,21 @@ def format_instant(microseconds: int, *, separator: str, timespec: str) -> str |
         return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(separator, timespec)
     except OverflowError:
         return None
+
+
+def _parse_instants(texts: Any, type_: pa.DataType) -> Any:
+    """Parse timestamps; with a zone all at once where every text names an offset, as most writers' do."""
+    import pyarrow.compute as pc
+
+    utc = cast("Any", type_).tz is not None
+    if utc:
+        try:
+            return texts.cast(type_)
+        except pa.ArrowInvalid:
+            pass
+    zulu = pc.ends_with(texts, pattern="Z")
+    plain = pc.if_else(zulu, pc.utf8_slice_codeunits(texts, 0, -1), texts).cast(pa.timestamp("us"))
+    return _as_utc(plain) if utc else plain
 
 
 def _parse_each(texts: Any, type_: pa.DataType) -> Any:

@@ -103,6 +103,7 @@ def test_statistics_that_break_off_while_they_are_streamed_are_a_corrupt_checkpo
 @given(draw=draws)
 def test_damaged_json_checkpoints_end_in_rows_or_typed_errors(seed_tables, damaged, read_in_every_way, draw):
     found = [(table, file) for table in seed_tables for file in table.glob("_delta_log/*.checkpoint.*.json")]
-    assume(found)
+    if not found:
+        pytest.skip("needs the JSON checkpoints of the corpus beside the checkout")
     table, file = draw.choice(sorted(found))
     read_in_every_way(damaged(table, file, mutate_lines(file.read_bytes(), draw)))
