@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lakefmt.errors import StoreError as StoreError
     from lakefmt.errors import TableExistsError as TableExistsError
     from lakefmt.errors import TableNotFoundError as TableNotFoundError
+    from lakefmt.errors import UnknownOutcomeError as UnknownOutcomeError
     from lakefmt.errors import UnsupportedFeatureError as UnsupportedFeatureError
     from lakefmt.errors import VersionNotFoundError as VersionNotFoundError
     from lakefmt.expressions import Expression as Expression
@@ -74,6 +75,7 @@ _HOMES = {
     "Table": "lakefmt.table",
     "TableExistsError": "lakefmt.errors",
     "TableNotFoundError": "lakefmt.errors",
+    "UnknownOutcomeError": "lakefmt.errors",
     "UnsupportedFeatureError": "lakefmt.errors",
     "VersionNotFoundError": "lakefmt.errors",
     "WriteResult": "lakefmt.txn.result",
@@ -109,6 +111,7 @@ __all__ = [
     "Table",
     "TableExistsError",
     "TableNotFoundError",
+    "UnknownOutcomeError",
     "UnsupportedFeatureError",
     "VersionNotFoundError",
     "WriteResult",

@@ -11,7 +11,8 @@
     ├── UnsupportedFeatureError     the table asks for more than this release can do
     ├── CorruptTableError           what is on disk contradicts itself: repair or restore
     └── StoreError                  storage said no: credentials, network, permissions, disk
-        └── ObjectNotFoundError     one object is not there
+        ├── ObjectNotFoundError     one object is not there
+        └── UnknownOutcomeError     it may have been written or not: look before writing again
 
 Messages name what happened, where (table, version, file) and the way out; they never hold secrets.
 """
@@ -31,6 +32,7 @@ __all__ = [
     "StoreError",
     "TableExistsError",
     "TableNotFoundError",
+    "UnknownOutcomeError",
     "UnsupportedFeatureError",
     "VersionNotFoundError",
 ]
@@ -156,3 +158,10 @@ class StoreError(LakefmtError):
 
 class ObjectNotFoundError(StoreError):
     """An object that was asked for is not there."""
+
+
+class UnknownOutcomeError(StoreError):
+    """Storage did not say whether something was written, and it could not be found out in time.
+
+    After a commit that ends so, look at the table's newest version before writing again: the rows may be there.
+    """

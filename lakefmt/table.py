@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
@@ -17,13 +17,14 @@ from lakefmt.scan import ChangeBounds, Changes, Scan
 from lakefmt.snapshot import advance_snapshot, load_snapshot
 from lakefmt.store import open_store
 from lakefmt.txn.commit import check_can_commit
+from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.environment import SYSTEM
 from lakefmt.txn.operations.append import append as append_rows
 from lakefmt.txn.operations.create import create as create_table
 from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
 from lakefmt.txn.operations.write_new import write_new
-from lakefmt.txn.writer import Writer
+from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,7 @@ def create(
     properties: Mapping[str, Any] | None = None,
     name: str | None = None,
     description: str | None = None,
+    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Table:
     """Create an empty table and return its handle.
@@ -67,6 +69,8 @@ def create(
         properties: table properties (``{"delta.appendOnly": True}``); the rest have the defaults of a new table.
         name: a name for people.
         description: a sentence for people.
+        commit_timeout_s: how long commits through this handle go on where other writers keep taking the next version, or
+            storage does not say what became of one; None for ever.
         storage_options: what the store needs to know: credentials, endpoints.
 
     Raises:
@@ -74,7 +78,8 @@ def create(
         InvalidInputError: schema, partition columns or properties make no table.
         StoreError: storage refused.
     """
-    store = open_store(uri, storage_options)
+    writer = Writer(open_store(uri, storage_options), timeout_s=_check_timeout(commit_timeout_s))
+    store = writer.store
     plan = plan_create(
         schema,
         SYSTEM,
@@ -84,8 +89,8 @@ def create(
         description=description,
         table=store.uri,
     )
-    create_table(Writer(store), plan)
-    return Table(store, load_snapshot(store))
+    create_table(writer, plan)
+    return Table(store, load_snapshot(store), commit_timeout_s=writer.timeout_s)
 
 
 def open_table(
@@ -94,6 +99,7 @@ def open_table(
     version: int | None = None,
     timestamp: str | datetime | None = None,
     catalog: Catalog | None = None,
+    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Table:
     """Open a table; exported as ``lakefmt.open``.
@@ -104,6 +110,8 @@ def open_table(
         timestamp: a moment to stand at, read-only: ISO 8601 text (UTC where it names no zone) or a datetime.
         catalog: the catalog that manages the table, any object with the method of ``lakefmt.Catalog``; it is asked
             for the newest version and for commits that are not published yet, here and at every refresh.
+        commit_timeout_s: how long commits through this handle go on where other writers keep taking the next version, or
+            storage does not say what became of one; None for ever.
         storage_options: what the store needs to know: credentials, endpoints.
 
     Raises:
@@ -112,8 +120,8 @@ def open_table(
         UnsupportedFeatureError: it asks readers for something this release does not have.
         CorruptTableError: its log contradicts itself.
     """
-    store = open_store(uri, storage_options)
-    return _open_at(store, version, timestamp, catalog)
+    timeout_s = _check_timeout(commit_timeout_s)
+    return _open_at(open_store(uri, storage_options), version, timestamp, catalog, timeout_s)
 
 
 def write(
@@ -124,6 +132,7 @@ def write(
     partition_by: str | Sequence[str] = (),
     properties: Mapping[str, Any] | None = None,
     truncate_ns: bool = False,
+    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Table:
     """Write ``data`` to a table, creating it from the data's schema if it is not there.
@@ -136,6 +145,8 @@ def write(
         partition_by: for a new table.
         properties: for a new table.
         truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
+        commit_timeout_s: how long commits here and through the handle go on where other writers keep taking the next version, or
+            storage does not say what became of one; None for ever.
         storage_options: what the store needs to know: credentials, endpoints.
 
     Raises:
@@ -146,11 +157,11 @@ def write(
         raise InvalidInputError(
             f"There is no write mode {mode!r}", hint="Choose 'append', 'overwrite', 'error' or 'ignore'"
         )
-    store = open_store(uri, storage_options)
+    writer = Writer(open_store(uri, storage_options), timeout_s=_check_timeout(commit_timeout_s))
     try:
-        table = _open_at(store, None, None)
+        table = _open_at(writer.store, commit_timeout_s=writer.timeout_s)
     except TableNotFoundError:
-        return _write_new(store, data, mode, partition_by, properties, truncate_ns=truncate_ns)
+        return _write_new(writer, data, mode, partition_by, properties, truncate_ns=truncate_ns)
     return _write_existing(table, data, mode, partition_by, truncate_ns=truncate_ns)
 
 
@@ -166,10 +177,19 @@ class Table:
     opened at a version or a time is read-only. Threads may share one; it pickles, without secrets.
     """
 
-    def __init__(self, store: Store, snapshot: Snapshot, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        *,
+        read_only: bool = False,
+        commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
+    ) -> None:
         self._store = store
         self._snapshot = snapshot
         self._read_only = read_only
+        self._commit_timeout_s = commit_timeout_s
+        self._queue = commit_queue(store)  # shared with the other handles as long as one of them is there
         self._writing = threading.Lock()
         self._shown: tuple[int, pa.Table | None] = (-1, None)
         _handles.add(self)
@@ -407,11 +427,17 @@ class Table:
         raise TypeError("A table has no len(); use t.count() for its rows or t.files() for its files")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Table._restore, (self._store, self._snapshot, self._read_only)
+        return Table._restore, (self._store, self._snapshot, self._read_only, self._commit_timeout_s)
 
     @classmethod
-    def _restore(cls, store: Store, snapshot: Snapshot, read_only: bool) -> Table:  # noqa: FBT001 - called by pickle
-        return cls(store, snapshot, read_only=read_only)
+    def _restore(
+        cls,
+        store: Store,
+        snapshot: Snapshot,
+        read_only: bool,  # noqa: FBT001 - called by pickle
+        commit_timeout_s: float | None,
+    ) -> Table:
+        return cls(store, snapshot, read_only=read_only, commit_timeout_s=commit_timeout_s)
 
     def _title(self) -> str:
         return f"lakefmt.Table({self.uri!r}, version={self.version})"
@@ -441,7 +467,7 @@ class Table:
         check_can_commit(self._store)
 
     def _writer(self) -> Writer:
-        return Writer(self._store)
+        return Writer(self._store, timeout_s=self._commit_timeout_s)
 
     def _move_to(self, snapshot: Snapshot) -> None:
         # Two threads may append through one handle; it ends at the newest version either of them saw.
@@ -451,7 +477,11 @@ class Table:
 
 
 def _open_at(
-    store: Store, version: int | None, timestamp: str | datetime | None, catalog: Catalog | None = None
+    store: Store,
+    version: int | None = None,
+    timestamp: str | datetime | None = None,
+    catalog: Catalog | None = None,
+    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
 ) -> Table:
     if version is not None and timestamp is not None:
         raise InvalidInputError("Give a version or a timestamp, not both", table=store.uri)
@@ -462,11 +492,20 @@ def _open_at(
         version = CommitTimes(store, commits, newest.in_commit_timestamps).version_at(moment_ms)
     elif version is not None and (type(version) is not int or version < 0):
         raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
-    return Table(store, load_snapshot(store, version, catalog), read_only=version is not None)
+    snapshot = load_snapshot(store, version, catalog)
+    return Table(store, snapshot, read_only=version is not None, commit_timeout_s=commit_timeout_s)
+
+
+def _check_timeout(timeout_s: Any) -> float | None:
+    if timeout_s is None or (type(timeout_s) in (int, float) and timeout_s >= 0):
+        return cast("float | None", timeout_s)
+    raise InvalidInputError(
+        f"commit_timeout_s is a number of seconds from 0 on, or None for no end, not {timeout_s!r:.80}"
+    )
 
 
 def _write_new(
-    store: Store,
+    writer: Writer,
     data: Any,
     mode: WriteMode,
     partition_by: str | Sequence[str],
@@ -483,11 +522,11 @@ def _write_new(
         partition_by=partition_by,
         properties=properties,
         truncate_ns=truncate_ns,
-        table=store.uri,
+        table=writer.store.uri,
     )
     try:
         after = write_new(
-            Writer(store),
+            writer,
             plan,
             source,
             join_existing=mode == "append",
@@ -497,8 +536,8 @@ def _write_new(
     except TableExistsError:
         if mode != "ignore":
             raise
-        return _open_at(store, None, None)
-    return Table(store, after)
+        return _open_at(writer.store, commit_timeout_s=writer.timeout_s)
+    return Table(writer.store, after, commit_timeout_s=writer.timeout_s)
 
 
 def _write_existing(

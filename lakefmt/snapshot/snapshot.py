@@ -19,7 +19,7 @@ from lakefmt.snapshot.verify import find_discrepancies
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lakefmt.log import Catalog, Commit, DomainMetadata, Metadata, Protocol, TransactionId
+    from lakefmt.log import Catalog, Commit, CommitInfo, DomainMetadata, Metadata, Protocol, TransactionId
     from lakefmt.log.paths import LogFile
     from lakefmt.manifest import Pruner
     from lakefmt.properties import TableProperties
@@ -115,6 +115,11 @@ class Snapshot:
     def table_uri(self) -> str:
         """The table's location."""
         return self._store.uri
+
+    @property
+    def commit_info(self) -> CommitInfo | None:
+        """Who made the version, where its commit was read; None where a checkpoint stands for it."""
+        return self._info
 
     @cached_value
     def in_commit_timestamps(self) -> InCommitTimestamps | None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import StoreError
+from lakefmt.errors import StoreError, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,8 @@ def resolve_put_if_absent(
         retry: how often to send.
 
     Raises:
-        StoreError: storage refused, or the outcome could not be found out.
+        StoreError: storage refused.
+        UnknownOutcomeError: it could not be found out.
     """
     last: Exception | None = None
     for _ in retry.rounds():
@@ -75,8 +76,8 @@ def resolve_put_if_absent(
     raise _unknown(refused(last)) from last
 
 
-def _unknown(cause: StoreError) -> StoreError:
-    return StoreError(
+def _unknown(cause: StoreError) -> UnknownOutcomeError:
+    return UnknownOutcomeError(
         f"it is unknown whether the object was written: {cause.message}",
         table=cause.table,
         path=cause.path,

@@ -36,12 +36,15 @@ class Connection:
         kind: the backend.
         options: what the file system is made from, secrets included; kept in memory only.
         connect: makes the file system.
+
+    Attributes:
+        name: stands for kind, options and environment, and tells none of them.
     """
 
     def __init__(self, kind: str, options: Mapping[str, Any], connect: Callable[[], Any]) -> None:
         environment = sorted(item for item in os.environ.items() if item[0].startswith(_ENVIRONMENT))
         described = repr((kind, sorted(options.items(), key=lambda item: item[0]), environment))
-        self._name = hashlib.sha256(described.encode()).hexdigest()
+        self.name = hashlib.sha256(described.encode()).hexdigest()
         self._connect = connect
         self._mine: tuple[int, Any] | None = None
 
@@ -54,12 +57,12 @@ class Connection:
 
     def _shared(self) -> Any:
         with _lock:
-            found = _open.get(self._name)
+            found = _open.get(self.name)
             if found is None:
-                found = _open[self._name] = self._connect()
+                found = _open[self.name] = self._connect()
                 while len(_open) > _KEPT:
                     _open.popitem(last=False)
-            _open.move_to_end(self._name)
+            _open.move_to_end(self.name)
             return found
 
 

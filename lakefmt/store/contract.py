@@ -20,7 +20,7 @@ from lakefmt.store.location import key_of_uri, parse_location
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -53,10 +53,21 @@ class Store(ABC):
     Attributes:
         uri: the root, canonical and without secrets (``file:///data/trips``, ``s3://bucket/trips``).
         read_only_reason: why nothing can be committed here (no atomic put-if-absent), None where it can.
+        requests_are_cheap: whether asking for an object that may not be there costs less than listing a folder.
     """
 
     uri: str
     read_only_reason: str | None = None
+    requests_are_cheap: bool = False
+
+    @property
+    def identity(self) -> Hashable:
+        """What two stores have in common that reach the same objects in the same way.
+
+        Whoever keeps something of a table for the whole process keeps it under this. A store is like no other unless
+        its backend says more: the same location on two servers, or by two accounts, is not one place.
+        """
+        return self
 
     @property
     def display(self) -> str:
@@ -107,7 +118,8 @@ class Store(ABC):
 
         Never answers from an error message alone: after anything but a clean success the key is read back and
         its bytes compared, so a lost response is a win, and a win is reported to one caller only (bytes of two
-        callers must differ, which a commit's ``txnId`` sees to). Raises StoreError when neither could be found out.
+        callers must differ, which a commit's ``txnId`` sees to). Raises UnknownOutcomeError when neither could be
+        found out.
         """
 
     @abstractmethod

@@ -31,7 +31,7 @@ from lakefmt.store.retry import DEFAULT_RETRY, Failure, RetryPolicy
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["LocalStore", "is_temporary"]
 
@@ -84,6 +84,8 @@ class LocalStore(Store):
         retry: for the transient errors of network file systems.
     """
 
+    requests_are_cheap = True
+
     def __init__(
         self,
         root: str,
@@ -116,6 +118,11 @@ class LocalStore(Store):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_options, (self.uri, {"fsync": self._fsync})
+
+    @property
+    def identity(self) -> Hashable:
+        """The folder, by whatever path: whether it flushes says nothing of the objects."""
+        return "local", os.path.realpath(self._root)
 
     @property
     def display(self) -> str:

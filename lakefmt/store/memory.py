@@ -20,7 +20,7 @@ from lakefmt.store.location import check_key, check_readable_key, parse_location
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["MemoryStore"]
 
@@ -33,6 +33,8 @@ class MemoryStore(Store):
     Every store of one URI sees the same objects, in every thread. A forked child starts with a copy; a pickled
     store finds in another process what that process has under the name, which at first is nothing.
     """
+
+    requests_are_cheap = True
 
     def __init__(self, uri: str) -> None:
         from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
@@ -54,6 +56,11 @@ class MemoryStore(Store):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.uri,)
+
+    @property
+    def identity(self) -> Hashable:
+        """The location: it means the same objects to every store of this process."""
+        return "memory", self.uri
 
     def read(self, key: str) -> bytes:
         """Return the object's bytes, without a copy."""

@@ -23,7 +23,7 @@ from lakefmt.store.streams import PART_SIZE_BYTES, PartWriter, RangeReader, Uplo
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -85,6 +85,11 @@ class RemoteStore(Store):
     def __reduce__(self) -> tuple[Any, ...]:
         kept, dropped = keep_public(self._options, self.public_options)
         return _unpickle, (type(self), self.uri, kept, self._dropped_options + dropped)
+
+    @property
+    def identity(self) -> Hashable:
+        """The location, the server and who asks there."""
+        return self.uri, self._connection.name
 
     # What a backend says. Requests are single: no retries of their own, no caches.
 

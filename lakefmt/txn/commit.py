@@ -2,35 +2,48 @@
 
 Crash safety: data files are there, durably, before the first put; the put is the atomic point. Who dies before it
 leaves files no version names; who dies after it has committed.
+
+Lost responses: every attempt carries the same ``txnId``. Where a store cannot tell whether a put was applied, the loop
+goes on: it reads what is in the log by then, and finds its own commit there, or another's in its place (then ours was
+not applied and never will be), or nothing (then the same version is put again, which at most one of the two wins).
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from lakefmt import __version__
-from lakefmt.errors import CommitConflictError, InvalidInputError, StoreError
-from lakefmt.log import Commit, CommitInfo, encode_commit
+from lakefmt.errors import (
+    CommitConflictError,
+    InvalidInputError,
+    LakefmtError,
+    StoreError,
+    UnknownOutcomeError,
+)
+from lakefmt.log import encode_commit
 from lakefmt.log.features import check_writable
 from lakefmt.log.paths import commit_key
+from lakefmt.snapshot.load import extend_snapshot, load_commits_after
 from lakefmt.snapshot.replay import replay_state
+from lakefmt.txn.attempt import complete
+from lakefmt.txn.commit_queue import commit_queue
+from lakefmt.txn.find_commit import find_commit
+from lakefmt.txn.patience import Patience
 from lakefmt.txn.rebase import catch_up, is_gone, rebase
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakefmt.log import Commit
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
     from lakefmt.txn.changes import Changes
-    from lakefmt.txn.environment import Environment
+    from lakefmt.txn.commit_queue import CommitQueue
     from lakefmt.txn.writer import Writer
 
-__all__ = ["ENGINE_INFO", "commit", "commit_first_version"]
+__all__ = ["check_can_commit", "commit", "commit_first_version"]
 
 _log = logging.getLogger("lakefmt")
-
-ENGINE_INFO: Final = f"lakefmt/{__version__}"
-_FIRST_PAUSE_S: Final = 0.002
-_LONGEST_PAUSE_S: Final = 1.0
 
 
 def check_can_commit(store: Store) -> None:
@@ -45,10 +58,21 @@ def check_can_commit(store: Store) -> None:
 
 def commit_first_version(writer: Writer, changes: Changes) -> bool:
     """Publish version 0; False if somebody else's is there already."""
-    store = writer.store
+    store, environment = writer.store, writer.environment
     check_can_commit(store)
-    data, _ = _encode(changes, writer.environment)
-    won = store.put_if_absent(commit_key(0), data)
+    data = encode_commit(complete(changes, environment, environment.new_id()))
+    patience = Patience(environment, writer.timeout_s)
+    while True:
+        started_s = environment.monotonic_s()
+        try:
+            won = store.put_if_absent(commit_key(0), data)
+        except UnknownOutcomeError:
+            if patience.is_over:
+                raise
+        else:
+            break
+        # The same bytes again: where the first were applied after all, the store finds them and says so.
+        patience.pause(environment.monotonic_s() - started_s)
     if won:
         _log.info("%s: committed version 0, %s", store.uri, changes.operation)
     return won
@@ -62,6 +86,7 @@ def commit(writer: Writer, snapshot: Snapshot, changes: Changes) -> Snapshot:
             writer's ``timeout_s``.
         UnsupportedFeatureError: the table asks writers for something this release does not have.
         CorruptTableError: the file list that the changes were made on contradicts the version's checksum file.
+        UnknownOutcomeError: the store did not say within the writer's ``timeout_s`` whether it was applied.
         StoreError: the store failed, or cannot commit at all.
     """
     store, environment = writer.store, writer.environment
@@ -75,53 +100,142 @@ def commit(writer: Writer, snapshot: Snapshot, changes: Changes) -> Snapshot:
             version=snapshot.version,
             hint="Append instead, or set the property to false",
         )
-    deadline = environment.monotonic_s() + writer.timeout_s
-    pause_s = _FIRST_PAUSE_S
-    base = catch_up(store, snapshot, changes) if is_gone(store, snapshot) else snapshot
+    patience = Patience(environment, writer.timeout_s)
+    queue = commit_queue(store)
+    attempts = _Attempts(writer, queue, snapshot, changes)
     while True:
-        data, ours = _encode(changes, environment)
-        version = base.version + 1
-        if store.put_if_absent(commit_key(version), data):
-            _log.info("%s: committed version %d, %s", store.uri, version, changes.operation)
-            after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
-            _follow_up(writer, after)
+        if not queue.turns.take(patience.left_s()):
+            raise attempts.time_is_up()
+        started_s = environment.monotonic_s()
+        try:
+            after = attempts.make_one()
+        finally:
+            queue.turns.give()
+        if after is not None:
+            break
+        if patience.is_over:
+            raise attempts.time_is_up()
+        patience.pause(environment.monotonic_s() - started_s)
+    _log.info("%s: committed version %d, %s", store.uri, after.version, changes.operation)
+    _follow_up(writer, after)
+    return after
+
+
+class _Attempts:
+    """The attempts of one commit, one after the other; each in this process's turn.
+
+    Args:
+        writer: who commits.
+        queue: what is known in this process.
+        base: the version that the changes were made on.
+        changes: ours.
+    """
+
+    def __init__(self, writer: Writer, queue: CommitQueue, base: Snapshot, changes: Changes) -> None:
+        self._writer = writer
+        self._store = writer.store
+        self._queue = queue
+        self._base = base
+        self._changes = changes
+        self._txn_id = writer.environment.new_id()
+        self._tried = -1  # the version of the last attempt
+        self._doubt: UnknownOutcomeError | None = None  # an attempt that may have been applied
+
+    def make_one(self) -> Snapshot | None:
+        """Put the version after the newest one; None where somebody else was first, or nobody knows who was."""
+        try:
+            after = self._catch_up()
+            return self._put() if after is None else after
+        except LakefmtError as error:
+            if self._doubt is None:
+                raise
+            if not isinstance(error, StoreError):
+                raise self._doubt from error
+            _log.info("%s: version %d: %s", self._store.uri, self._tried, error.message)
+            return None
+
+    def _put(self) -> Snapshot | None:
+        environment, base = self._writer.environment, self._base
+        ours = complete(self._changes, environment, self._txn_id)
+        version = self._tried = base.version + 1
+        try:
+            if not self._store.put_if_absent(commit_key(version), encode_commit(ours)):
+                return None
+        except UnknownOutcomeError as error:
+            self._doubt = error
+            raise
+        after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
+        self._queue.learn([(version, ours)], after)
+        return after
+
+    def time_is_up(self) -> Exception:
+        """Return the error of a commit that had no more time."""
+        if self._doubt is not None:
+            return self._doubt
+        return CommitConflictError(
+            f"Other writers took every version for {self._writer.timeout_s or 0:g} s",
+            kind="contention",
+            retry_helps=True,
+            table=self._store.uri,
+            version=self._base.version,
+            hint="Run it again, give it more time (commit_timeout_s), or write fewer and larger commits",
+        )
+
+    def _catch_up(self) -> Snapshot | None:
+        """Move to the newest version known; return our own commit's snapshot where an earlier attempt had made it."""
+        store = self._store
+        winners, newest = self._queue.known_since(self._base)
+        if newest.version < self._tried:
+            found = load_commits_after(store, newest.version)
+            if found is None:
+                return self._leap()
+            commits, modified_ms = found
+            if not commits and self._doubt is None:
+                # A log that lost a commit is not written to.
+                raise StoreError(
+                    f"Version {self._tried} was taken, but is not in the log",
+                    table=store.uri,
+                    version=self._tried,
+                    hint="Check the store's consistency, then run it again",
+                )
+            more = list(enumerate(commits, newest.version + 1))
+            if (after := self._judge(winners + more)) is not None:
+                return after
+            if more:
+                newest = extend_snapshot(store, newest, commits, modified_ms)
+                self._queue.learn(more, newest)
+        elif is_gone(store, newest):
+            if newest is not self._base:
+                self._queue.forget()
+                return self._catch_up()
+            return self._leap()
+        elif (after := self._judge(winners)) is not None:
             return after
-        base, changes = rebase(store, base, changes)
-        if environment.monotonic_s() > deadline:
-            raise CommitConflictError(
-                f"Other writers took every version for {writer.timeout_s:.0f} s",
-                kind="contention",
-                retry_helps=True,
-                table=store.uri,
-                version=base.version,
-                hint="Run it again, or write fewer and larger commits",
-            )
-        environment.sleep(pause_s * environment.random())
-        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        self._base = newest
+        return None
 
+    def _judge(self, winners: Sequence[tuple[int, Commit]]) -> Snapshot | None:
+        """Return our own commit's snapshot if it is among the winners; else rebase, or raise the conflict."""
+        for number, (_, winner) in enumerate(winners, 1):
+            if winner.info is not None and winner.info.txn_id == self._txn_id:
+                commits = [commit for _, commit in winners[:number]]
+                return extend_snapshot(self._store, self._base, commits, self._writer.environment.now_ms())
+        if winners:
+            _log.debug("%s: rebasing on version %d", self._store.uri, winners[-1][0])
+            # The version that we tried is another's: ours was not applied, and never will be.
+            self._doubt = None
+            self._changes = rebase(self._writer, self._base, self._changes, winners)
+        return None
 
-def _encode(changes: Changes, environment: Environment) -> tuple[bytes, Commit]:
-    # A fresh txnId per attempt: each attempt's bytes are its own, so that reading a key back tells who wrote it.
-    info = CommitInfo(
-        timestamp_ms=environment.now_ms(),
-        operation=changes.operation,
-        operation_parameters=changes.parameters,
-        operation_metrics={name: str(count) for name, count in changes.metrics.items()},
-        engine_info=ENGINE_INFO,
-        txn_id=environment.new_id(),
-        is_blind_append=changes.is_blind_append,
-        more=changes.more_info,
-    )
-    ours = Commit(
-        info=info,
-        protocol=changes.protocol,
-        metadata=changes.metadata,
-        adds=changes.adds,
-        removes=changes.removes,
-        transactions=changes.transactions,
-        domains=changes.domains,
-    )
-    return encode_commit(ours), ours
+    def _leap(self) -> Snapshot | None:
+        """Go on from the newest version where the log no longer tells all that came since the base."""
+        if self._doubt is not None:
+            found = find_commit(self._store, self._base, self._changes, self._txn_id)
+            if found is None:
+                raise self._doubt
+            return found
+        self._base = catch_up(self._store, self._base, self._changes)
+        return None
 
 
 def _follow_up(writer: Writer, after: Snapshot) -> None:

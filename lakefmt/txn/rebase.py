@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import CommitConflictError, ObjectNotFoundError, StoreError
-from lakefmt.log import list_commits_after
+from lakefmt.errors import CommitConflictError, ObjectNotFoundError
 from lakefmt.log.paths import commit_key
-from lakefmt.snapshot.load import load_commits, load_snapshot
-from lakefmt.snapshot.replay import replay_state
+from lakefmt.snapshot.load import load_snapshot
 from lakefmt.txn.conflicts import check_conflicts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lakefmt.log import Commit
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
     from lakefmt.txn.changes import Changes
     from lakefmt.txn.conflicts import Conflict
+    from lakefmt.txn.writer import Writer
 
 __all__ = ["catch_up", "is_gone", "rebase"]
 
-_log = logging.getLogger("lakefmt")
 
+def rebase(
+    writer: Writer, base: Snapshot, changes: Changes, winners: Sequence[tuple[int, Commit]]
+) -> Changes:
+    """Judge what others committed since ``base``; return our changes as they are on top of that.
 
-def rebase(store: Store, base: Snapshot, changes: Changes) -> tuple[Snapshot, Changes]:
-    """Read the winners and judge them; return the snapshot they made, and our changes as they are on top of it.
+    Args:
+        writer: who commits.
+        base: the version that the changes were made on.
+        changes: ours.
+        winners: (version, commit) of all that came since, oldest first.
 
     Raises:
         CommitConflictError: a winner's commit and ours cannot both stand.
-        StoreError: the log contradicts itself.
     """
-    files = list_commits_after(store, base.version)
-    if files is None:
-        return catch_up(store, base, changes), changes
-    if not files:
-        # The version was taken when we tried and is not in the listing: a log that lost a commit is not written to.
-        raise StoreError(
-            f"Version {base.version + 1} was taken, but the listing does not show it",
-            table=store.uri,
-            version=base.version + 1,
-            hint="Check the store's consistency, then run it again",
-        )
-    commits = load_commits(store, files)
-    winners = [(file.version, winner) for file, winner in zip(files, commits, strict=True)]
     conflict = check_conflicts(changes, winners, base)
     if conflict is not None:
-        raise _conflict_error(store, changes, conflict, winners)
-    _log.debug("%s: version %d was taken, rebasing on %d", store.uri, base.version + 1, files[-1].version)
-    after = base.advance(
-        tuple(commits), replay_state(base.state, commits), files[-1].version, files[-1].modified_ms
-    )
-    return after, changes
+        raise _conflict_error(writer.store, changes, conflict, winners)
+    return changes
 
 
 def is_gone(store: Store, base: Snapshot) -> bool:
@@ -94,7 +82,7 @@ def catch_up(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
 
 
 def _conflict_error(
-    store: Store, changes: Changes, conflict: Conflict, winners: list[tuple[int, Commit]]
+    store: Store, changes: Changes, conflict: Conflict, winners: Sequence[tuple[int, Commit]]
 ) -> CommitConflictError:
     info = next(commit.info for version, commit in winners if version == conflict.version)
     who = (

@@ -27,12 +27,12 @@ class Writer:
     Attributes:
         store: the table's store.
         environment: clock, randomness and ids.
-        timeout_s: how long a commit that loses races is tried again.
+        timeout_s: how long a commit that loses races, or whose outcome is unknown, is tried again; None for ever.
         after_commit: called in order with the new snapshot once a commit is won; what one raises is logged and
             changes nothing about the commit.
     """
 
     store: Store
     environment: Environment = SYSTEM
-    timeout_s: float = COMMIT_TIMEOUT_S
+    timeout_s: float | None = COMMIT_TIMEOUT_S
     after_commit: tuple[Callable[[Snapshot], None], ...] = ()

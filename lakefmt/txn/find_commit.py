@@ -1,0 +1,41 @@
+"""Whether a commit was made, asked when the log no longer holds all that came since."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakefmt.errors import VersionNotFoundError
+from lakefmt.log.listing import list_commits
+from lakefmt.snapshot.load import load_commits, load_snapshot
+
+if TYPE_CHECKING:
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
+    from lakefmt.txn.changes import Changes
+
+__all__ = ["find_commit"]
+
+
+def find_commit(store: Store, base: Snapshot, changes: Changes, txn_id: str) -> Snapshot | None:
+    """Return a snapshot that holds the commit ``txn_id`` of ``changes``, made after ``base``; None: no trace is left.
+
+    It is its own version's where the log still has its commit; else the newest, whose files are named by nobody else.
+    None proves nothing: what it added may have been removed again.
+    """
+    files = [file for file in list_commits(store) if file.version > base.version]
+    for file, commit in zip(files, load_commits(store, files), strict=True):
+        if commit.info is not None and commit.info.txn_id == txn_id:
+            try:
+                return load_snapshot(store, file.version)
+            except VersionNotFoundError:
+                return load_snapshot(store)
+    newest = load_snapshot(store)
+    return newest if _holds_any(newest, [add.path for add in changes.adds]) else None
+
+
+def _holds_any(snapshot: Snapshot, paths: list[str]) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.is_in(snapshot.files.table["path"], value_set=pa.array(paths, pa.string()))
+    return bool(pc.any(found).as_py())
