@@ -1,0 +1,465 @@
+"""A store that fails on purpose, at any call, in every way that the store contract leaves open.
+
+What goes wrong is decided by a *schedule*, a function of the call alone, so that a seed and a sequence of calls replay
+a run. Faults are those that a caller of a ``Store`` can meet, above the retries of the backends: an error here is one
+that a backend gave up on. What the contract rules out is not played: ``put_if_absent`` never lies about who won, no
+object is seen in part, no listing is silently short.
+
+| fault | read, read_ranges, info, list | open_input | put, put_if_absent, delete | open_output |
+|---|---|---|---|---|
+| ``BEFORE`` | error | error | error, nothing done | error when it is opened |
+| ``AFTER`` | error | error | done, and an error: the answer is lost | there, and an error at its end |
+| ``MIDWAY`` | ``list`` ends in an error half-way | its reads end in an error half-way | ``delete``: half of the keys are gone, then an error; puts are atomic: as ``AFTER`` | error in its second write or at its end, never there |
+| ``LATE`` | as ``BEFORE`` | as ``BEFORE`` | error now, and done some calls later if it then still can be | as ``BEFORE`` |
+| ``DELAY`` | a pause before the call | | | |
+| ``THROTTLE`` | this call and the next few end in an error, nothing done | | | |
+| ``KILL_BEFORE``, ``KILL_AFTER``, ``KILL_MIDWAY`` | the writer dies where the fault without ``KILL_`` has its error | | | |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
+
+import pyarrow as pa
+
+from lakefmt.errors import StoreError
+from lakefmt.store import ObjectInfo, Store, open_store
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+__all__ = [
+    "ERRORS",
+    "KILLS",
+    "Call",
+    "Fault",
+    "FaultAt",
+    "FaultStore",
+    "LateWrites",
+    "Schedule",
+    "SeededFaults",
+    "WriterKilledError",
+    "kill_process",
+]
+
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    """What goes wrong with a call; the module's table says what each does to which call."""
+
+    BEFORE = auto()
+    AFTER = auto()
+    MIDWAY = auto()
+    LATE = auto()
+    DELAY = auto()
+    THROTTLE = auto()
+    KILL_BEFORE = auto()
+    KILL_AFTER = auto()
+    KILL_MIDWAY = auto()
+
+
+ERRORS = (Fault.BEFORE, Fault.AFTER, Fault.MIDWAY, Fault.LATE, Fault.DELAY, Fault.THROTTLE)
+KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_MIDWAY)
+
+_WRITES = frozenset({"put", "put_if_absent", "delete", "open_output"})
+_THROTTLED_CALLS = 4
+_LONGEST_DELAY_S = 2.0
+_LATEST_CALLS = 40
+_AS_SURVIVED = {
+    Fault.KILL_BEFORE: Fault.BEFORE,
+    Fault.KILL_AFTER: Fault.AFTER,
+    Fault.KILL_MIDWAY: Fault.MIDWAY,
+}
+
+
+class WriterKilledError(BaseException):
+    """The writer is dead: no code of its own may go on, so no ``except Exception`` takes it for an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a store's method.
+
+    Attributes:
+        number: how many calls of the same store came before.
+        method: the method's name.
+        key: what it is about: a key, the folder of a listing, the first key of a delete.
+        nth: how many calls of this method with this key came before.
+    """
+
+    number: int
+    method: str
+    key: str
+    nth: int
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes what is stored."""
+        return self.method in _WRITES
+
+
+Schedule = "Callable[[Call], Fault | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class SeededFaults:
+    """A schedule drawn from a seed. Of calls that several threads make, each has its fault in whatever order they come.
+
+    Attributes:
+        seed: of the draw.
+        rate: how many of the calls fail, 0 to 1.
+        faults: the kinds drawn from.
+        writes_only: whether calls that only read are left alone.
+    """
+
+    seed: int | str
+    rate: float
+    faults: tuple[Fault, ...] = ERRORS
+    writes_only: bool = False
+
+    def __call__(self, call: Call) -> Fault | None:
+        """Return what goes wrong with a call."""
+        if self.writes_only and not call.writes:
+            return None
+        draw = random.Random(f"{self.seed} {call.method} {call.key} {call.nth}")  # noqa: S311 - no secret
+        return draw.choice(self.faults) if draw.random() < self.rate else None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultAt:
+    """A schedule with one fault, at the call of a number: for going through all calls of an operation."""
+
+    number: int
+    fault: Fault
+
+    def __call__(self, call: Call) -> Fault | None:
+        """Return what goes wrong with a call."""
+        return self.fault if call.number == self.number else None
+
+
+@dataclass(slots=True)
+class LateWrites:
+    """Writes that are still on their way although their callers have given them up; shared by the stores of one place."""
+
+    _waiting: list[tuple[list[int], Callable[[], object]]] = field(default_factory=list)
+
+    def add(self, calls: int, write: Callable[[], object]) -> None:
+        """Let a write arrive after so many further calls."""
+        self._waiting.append(([calls], write))
+
+    def tick(self) -> None:
+        """Count one call; carry out what arrives with it."""
+        if not self._waiting:
+            return
+        for entry in list(self._waiting):
+            entry[0][0] -= 1
+            if entry[0][0] < 0:
+                self._arrive(entry)
+
+    def deliver(self) -> None:
+        """Carry out all that is still on its way."""
+        for entry in list(self._waiting):
+            self._arrive(entry)
+
+    def _arrive(self, entry: tuple[list[int], Callable[[], object]]) -> None:
+        self._waiting.remove(entry)
+        with contextlib.suppress(StoreError):
+            entry[1]()
+
+
+class FaultStore(Store):
+    """A store in front of another one, whose calls fail as a schedule says.
+
+    One of them stands for one writer: once a fault has killed it, every further call raises ``WriterKilledError``.
+
+    Args:
+        inner: what does the work.
+        schedule: what goes wrong with each call; None for nothing.
+        name: of the writer, for the trace.
+        before: called before each call; a scheduler of a simulation hands over to other writers there.
+        sleep: waits seconds.
+        late: where writes wait that arrive late; shared by the writers of one table.
+        kill: called to die; None to raise ``WriterKilledError``.
+
+    Attributes:
+        trace: the calls so far, and what went wrong with each.
+    """
+
+    def __init__(
+        self,
+        inner: Store,
+        schedule: Callable[[Call], Fault | None] | None = None,
+        *,
+        name: str = "",
+        before: Callable[[Call], None] | None = None,
+        sleep: Callable[[float], None] | None = None,
+        late: LateWrites | None = None,
+        kill: Callable[[], NoReturn] | None = None,
+    ) -> None:
+        self.uri = inner.uri
+        self.read_only_reason = inner.read_only_reason
+        self.name = name
+        self.trace: list[tuple[Call, Fault | None]] = []
+        self._inner = inner
+        self._schedule = schedule
+        self._before = before
+        self._sleep = sleep
+        self._late = LateWrites() if late is None else late
+        self._kill = kill
+        self._dead = False
+        self._throttled = 0
+        # Counting is one step of the interpreter's each: no lock that a fork could copy in the wrong state.
+        self._numbers = itertools.count()
+        self._nths: dict[tuple[str, str], Iterator[int]] = {}
+
+    @classmethod
+    def from_options(cls, uri: str, options: Mapping[str, Any]) -> FaultStore:
+        """Open a store without faults."""
+        return cls(open_store(uri, options))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._inner, self._schedule, self.name, self._kill)
+
+    @property
+    def display(self) -> str:
+        """The root as the inner store shows it."""
+        return self._inner.display
+
+    @property
+    def dead(self) -> bool:
+        """Whether a fault has killed this writer."""
+        return self._dead
+
+    def format_trace(self) -> str:
+        """Return the calls so far, one a line."""
+        lines = [
+            f"{self.name} #{call.number} {call.method} {call.key}" + (f" -> {fault.name}" if fault else "")
+            for call, fault in self.trace
+        ]
+        return "\n".join(lines)
+
+    def key_of(self, uri: str) -> str | None:
+        """Return what the inner store says."""
+        return self._inner.key_of(uri)
+
+    def read(self, key: str) -> bytes:
+        """Return the object's bytes, or fail."""
+        return self._run("read", key, lambda: self._inner.read(key))
+
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of each range, or fail."""
+        return self._run("read_ranges", key, lambda: self._inner.read_ranges(key, ranges))
+
+    def info(self, key: str) -> ObjectInfo:
+        """Return size and time of the object, or fail."""
+        return self._run("info", key, lambda: self._inner.info(key))
+
+    def list(self, folder: str, after: str = "", *, recursive: bool = False) -> Iterator[ObjectInfo]:
+        """Yield the objects of a folder; a listing that fails half-way ends in an error."""
+        fault = self._begin("list", folder)
+        survived = _survived(fault)
+        if fault is not None and survived is not Fault.MIDWAY:
+            raise self._failure(fault, "list", folder)
+        if fault is None:
+            yield from self._inner.list(folder, after, recursive=recursive)
+            return
+        found = list(self._inner.list(folder, after, recursive=recursive))
+        yield from found[: len(found) // 2]
+        raise self._failure(fault, "list", folder)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whole, or fail."""
+        self._run("put", key, lambda: self._inner.put(key, data))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write an object if there is none, or fail; an error says that the outcome is unknown."""
+        return self._run("put_if_absent", key, lambda: self._inner.put_if_absent(key, data))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects, some of them, or none."""
+        chosen = list(keys)
+        half = chosen[: len(chosen) // 2]
+        self._run(
+            "delete",
+            chosen[0] if chosen else "",
+            lambda: self._inner.delete(chosen),
+            midway=lambda: self._inner.delete(half),
+        )
+
+    def open_input(self, key: str, size_bytes: int | None = None) -> pa.NativeFile:
+        """Open an object for random reads; one that fails half-way gives its first half and then an error."""
+        fault = self._begin("open_input", key)
+        if fault is None:
+            return self._inner.open_input(key, size_bytes)
+        if _survived(fault) is not Fault.MIDWAY:
+            raise self._failure(fault, "open_input", key)
+        dying = _DyingInput(
+            self._inner.open_input(key, size_bytes), lambda: self._failure(fault, "open_input", key)
+        )
+        return pa.PythonFile(cast("Any", dying), mode="r")
+
+    @contextlib.contextmanager
+    def open_output(self, key: str) -> Iterator[BinaryIO]:
+        """Write an object as a stream, or fail at its beginning, in its middle or at its end."""
+        fault = self._begin("open_output", key)
+        survived = _survived(fault)
+        if fault is not None and survived not in (Fault.MIDWAY, Fault.AFTER):
+            raise self._failure(fault, "open_output", key)
+        with self._inner.open_output(key) as stream:
+            if fault is None or survived is Fault.AFTER:
+                yield stream
+            else:
+                yield cast("BinaryIO", _DyingOutput(stream, lambda: self._failure(fault, "open_output", key)))
+                raise self._failure(fault, "open_output", key)
+        if fault is not None:
+            raise self._failure(fault, "open_output", key)
+
+    def delete_leftovers(self, before_ms: int) -> int:
+        """Delete what the inner store finds; no fault is played."""
+        return self._inner.delete_leftovers(before_ms)
+
+    def local_path(self, key: str) -> str | None:  # noqa: ARG002 - part of the contract
+        """Return None: every byte is to pass this store."""
+        return None
+
+    def _run(
+        self, method: str, key: str, work: Callable[[], T], midway: Callable[[], object] | None = None
+    ) -> T:
+        fault = self._begin(method, key)
+        if fault is None:
+            return work()
+        match _survived(fault):
+            case Fault.MIDWAY if midway is not None:
+                midway()
+            case Fault.MIDWAY | Fault.AFTER:
+                work()
+            case Fault.LATE if method in _WRITES:
+                draw = random.Random(f"late {method} {key}")  # noqa: S311 - no secret
+                self._late.add(draw.randrange(_LATEST_CALLS), work)
+        raise self._failure(fault, method, key)
+
+    def _begin(self, method: str, key: str) -> Fault | None:
+        """Count a call and return what is to go wrong with it, delays played already."""
+        if self._dead:
+            raise WriterKilledError(f"{self.name} is dead and called {method} {key}")
+        nth = next(self._nths.setdefault((method, key), itertools.count()))
+        call = Call(next(self._numbers), method, key, nth)
+        if self._before is not None:
+            self._before(call)
+        self._late.tick()
+        fault = None if self._schedule is None else self._schedule(call)
+        if self._throttled:
+            self._throttled -= 1
+            fault = fault or Fault.BEFORE
+        self.trace.append((call, fault))
+        match fault:
+            case Fault.DELAY:
+                self._pause(call)
+                return None
+            case Fault.THROTTLE:
+                self._throttled = _THROTTLED_CALLS
+        return fault
+
+    def _pause(self, call: Call) -> None:
+        if self._sleep is not None:
+            draw = random.Random(f"delay {call.method} {call.key} {call.nth}")  # noqa: S311 - no secret
+            self._sleep(draw.random() * _LONGEST_DELAY_S)
+
+    def _failure(self, fault: Fault, method: str, key: str) -> BaseException:
+        """Return what a fault raises, or die."""
+        if fault in KILLS:
+            self._dead = True
+            if self._kill is not None:
+                self._kill()
+            return WriterKilledError(f"{self.name} was killed at {method} {key}")
+        if method == "put_if_absent":
+            return StoreError(
+                "it is unknown whether the object was written: told to fail",
+                table=self.uri,
+                path=key,
+                hint="Look at the newest version before writing again: the write may have been applied, or may yet be",
+            )
+        return StoreError(f"cannot {method} it: told to fail", table=self.uri, path=key)
+
+
+def kill_process() -> NoReturn:
+    """End this process as a power cut would, without a last word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise WriterKilledError
+
+
+def _unpickle(
+    inner: Store,
+    schedule: Callable[[Call], Fault | None] | None,
+    name: str,
+    kill: Callable[[], NoReturn] | None,
+) -> FaultStore:
+    return FaultStore(inner, schedule, name=name, kill=kill)
+
+
+def _survived(fault: Fault | None) -> Fault | None:
+    """Return the fault that does the same without killing."""
+    return None if fault is None else _AS_SURVIVED.get(fault, fault)
+
+
+class _DyingInput:
+    """A file to read whose second half cannot be had."""
+
+    closed = False
+
+    def __init__(self, file: pa.NativeFile, die: Callable[[], BaseException]) -> None:
+        self._file = file
+        self._die = die
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self._file.seek(position, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def size(self) -> int:
+        return self._file.size()
+
+    def read(self, nbytes: int = -1) -> bytes:
+        half = self._file.size() // 2
+        end = self._file.size() if nbytes < 0 else self._file.tell() + nbytes
+        if end > half:
+            raise self._die()
+        return self._file.read(nbytes)
+
+    def close(self) -> None:
+        self.closed = True
+        self._file.close()
+
+
+class _DyingOutput:
+    """A file to write that takes one piece and no more."""
+
+    def __init__(self, stream: BinaryIO, die: Callable[[], BaseException]) -> None:
+        self._stream = stream
+        self._die = die
+        self._pieces = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, data: Any) -> int:
+        if self._pieces:
+            raise self._die()
+        self._pieces += 1
+        return self._stream.write(data)
