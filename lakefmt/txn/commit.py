@@ -146,6 +146,8 @@ class _Attempts:
         try:
             after = self._catch_up()
             return self._put() if after is None else after
+        except UnknownOutcomeError:
+            raise  # for good: nothing is left that could tell
         except LakefmtError as error:
             if self._doubt is None:
                 raise
@@ -162,8 +164,9 @@ class _Attempts:
             if not self._store.put_if_absent(commit_key(version), encode_commit(ours)):
                 return None
         except UnknownOutcomeError as error:
+            _log.info("%s: version %d: %s", self._store.uri, version, error.message)
             self._doubt = error
-            raise
+            return None
         after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
         self._queue.learn([(version, ours)], after)
         return after
@@ -183,36 +186,42 @@ class _Attempts:
 
     def _catch_up(self) -> Snapshot | None:
         """Move to the newest version known; return our own commit's snapshot where an earlier attempt had made it."""
-        store = self._store
         winners, newest = self._queue.known_since(self._base)
-        if newest.version < self._tried:
-            found = load_commits_after(store, newest.version)
-            if found is None:
+        found = self._read_after(newest)
+        if found is None:
+            if newest is self._base:
                 return self._leap()
-            commits, modified_ms = found
-            if not commits and self._doubt is None:
-                # A log that lost a commit is not written to.
-                raise StoreError(
-                    f"Version {self._tried} was taken, but is not in the log",
-                    table=store.uri,
-                    version=self._tried,
-                    hint="Check the store's consistency, then run it again",
-                )
-            more = list(enumerate(commits, newest.version + 1))
-            if (after := self._judge(winners + more)) is not None:
-                return after
-            if more:
-                newest = extend_snapshot(store, newest, commits, modified_ms)
-                self._queue.learn(more, newest)
-        elif is_gone(store, newest):
-            if newest is not self._base:
-                self._queue.forget()
-                return self._catch_up()
-            return self._leap()
-        elif (after := self._judge(winners)) is not None:
+            self._queue.forget()
+            return self._catch_up()
+        commits, modified_ms = found
+        more = list(enumerate(commits, newest.version + 1))
+        if (after := self._judge(winners + more)) is not None:
             return after
+        if more:
+            newest = extend_snapshot(self._store, newest, commits, modified_ms)
+            self._queue.learn(more, newest)
         self._base = newest
         return None
+
+    def _read_after(self, known: Snapshot) -> tuple[list[Commit], int] | None:
+        """Read what came after the newest version that is known, where somebody was first or a look costs nothing.
+
+        Returns:
+            The commits and when the last was written; None where ``known`` is no longer in the log.
+        """
+        store, was_first = self._store, known.version < self._tried
+        if not was_first and not store.requests_are_cheap:
+            return None if is_gone(store, known) else ([], 0)
+        found = load_commits_after(store, known.version)
+        if was_first and found == ([], 0) and self._doubt is None:
+            # A log that lost a commit is not written to.
+            raise StoreError(
+                f"Version {self._tried} was taken, but is not in the log",
+                table=store.uri,
+                version=self._tried,
+                hint="Check the store's consistency, then run it again",
+            )
+        return found
 
     def _judge(self, winners: Sequence[tuple[int, Commit]]) -> Snapshot | None:
         """Return our own commit's snapshot if it is among the winners; else rebase, or raise the conflict."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["Patience"]
 
 # Bounds of a pause: in attempts, and in seconds.
-_MOST_ATTEMPTS: Final = 16
+_MOST_ATTEMPTS: Final = 8
 _SHORTEST_S: Final = 0.0005
 _LONGEST_S: Final = 5.0
 
