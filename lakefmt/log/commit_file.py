@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,7 +64,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Commit:
     """The actions of one version, by kind, in the order of the file; ``cdcs`` matter to readers of row changes only.
 
-    What a log compaction file holds is one, too: the reconciled actions of several versions.
+    What a log compaction file holds is one, too: the reconciled actions of several versions. ``size_bytes`` is the
+    length of its file, 0 where it has none yet.
     """
 
     info: CommitInfo | None = None
@@ -75,6 +76,7 @@ class Commit:
     transactions: tuple[TransactionId, ...] = ()
     domains: tuple[DomainMetadata, ...] = ()
     cdcs: tuple[AddCDCFile, ...] = ()
+    size_bytes: int = field(default=0, compare=False)
 
 
 def encode_commit(commit: Commit) -> bytes:
@@ -124,7 +126,7 @@ def decode_commit(data: bytes, *, table: str, version: int, path: str) -> Commit
         _log.warning(
             "%s: %d bytes after the last action of %s are no action and were ignored", table, garbage[0], path
         )
-    return commit
+    return replace(commit, size_bytes=len(data))
 
 
 def iterate_actions(data: bytes, garbage: list[int] | None = None) -> Iterator[Mapping[str, Any]]:

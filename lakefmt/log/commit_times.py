@@ -148,6 +148,14 @@ class CommitTimes:
         found = bisect_right(range(len(self._commits)), moment_ms, begin, end, key=self.time_of)
         return self._commits[found - 1].version
 
+    def newest_until(self, moment_ms: int) -> int | None:
+        """Return the newest version of a time not after ``moment_ms``; None where none is left. Raises as ``time_of``."""
+        if not self._commits:
+            return None
+        begin, end = self._side_of_enablement(moment_ms)
+        found = bisect_right(range(len(self._commits)), moment_ms, begin, end, key=self.time_of)
+        return self._commits[found - 1].version if found else None
+
     def _side_of_enablement(self, moment_ms: int) -> tuple[int, int]:
         """Return the positions to search: all before in-commit timestamps were enabled, or all since.
 

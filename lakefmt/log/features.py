@@ -54,6 +54,7 @@ _WRITABLE: Final = frozenset(
     {
         "appendOnly",
         "changeDataFeed",
+        "checkpointProtection",  # see upkeep/log_cleanup.py; checkpoints are written at the newest versions only
         "deletionVectors",
         "domainMetadata",
         "timestampNtz",

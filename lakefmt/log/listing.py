@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import orjson
-
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError, TableNotFoundError
 from lakefmt.log.catalog import merge_ratified
 from lakefmt.log.paths import (
-    LAST_CHECKPOINT,
     LOG_FOLDER,
     LogFile,
     LogFileKind,
@@ -30,7 +27,6 @@ __all__ = [
     "list_commits_after",
     "list_log",
     "no_table_error",
-    "read_checkpoint_hint",
     "read_commit_bytes",
 ]
 
@@ -95,23 +91,6 @@ def read_commit_bytes(store: Store, file: LogFile) -> bytes:
             path=file.key,
             hint="Open the table again; if it stays away, restore the file from a backup",
         ) from error
-
-
-def read_checkpoint_hint(store: Store) -> int | None:
-    """Return the version that ``_last_checkpoint`` names; None where it is missing or makes no sense ("Last Checkpoint File").
-
-    It says where a listing may start, and no more is believed of it: a hint that is wrong costs a second listing and
-    changes no answer, so its checksum need not be checked.
-    """
-    try:
-        value = orjson.loads(store.read(LAST_CHECKPOINT))
-        version = value["version"]
-    except ObjectNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        _log.debug("%s: _last_checkpoint is not readable; listing the whole log", store.uri)
-        return None
-    return version if type(version) is int and 0 <= version < 10**20 else None
 
 
 def is_table(store: Store) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "LogFile",
     "LogFileKind",
     "commit_key",
+    "compaction_key",
     "format_version",
     "is_absolute_path",
     "key_to_path",
@@ -94,6 +95,11 @@ def format_version(version: int) -> str:
 def commit_key(version: int) -> str:
     """Return the key of the commit file of ``version``."""
     return f"{LOG_FOLDER}/{version:0{_VERSION_DIGITS}d}.json"
+
+
+def compaction_key(first: int, last: int) -> str:
+    """Return the key of the log compaction file of versions ``first`` to ``last``."""
+    return f"{LOG_FOLDER}/{first:0{_VERSION_DIGITS}d}.{last:0{_VERSION_DIGITS}d}.compacted.json"
 
 
 def parse_log_file(info: ObjectInfo) -> LogFile | None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakefmt.errors import CorruptTableError, VersionNotFoundError
+from lakefmt.log.last_checkpoint import read_checkpoint_hint
 from lakefmt.log.listing import (
     CHECKPOINT_KINDS,
     check_contiguous,
     list_log,
     no_table_error,
-    read_checkpoint_hint,
 )
 from lakefmt.log.paths import LogFile, LogFileKind
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lakefmt.log.catalog import Catalog
     from lakefmt.store import Store
 
-__all__ = ["LogSegment", "choose_segment", "load_segment"]
+__all__ = ["LogSegment", "choose_segment", "complete_checkpoints", "load_segment"]
 
 _log = logging.getLogger("lakefmt.log")
 
@@ -90,7 +90,7 @@ def load_segment(
     start = hint if hint is not None and (version is None or hint <= version) else None
     if start is not None and (ratified is None or start <= ratified.latest_version):
         files = list_log(store, start, ratified)
-        if start in _complete_checkpoints(files):
+        if start in complete_checkpoints(files):
             return choose_segment(files, version, table=store.uri)
         _log.debug(
             "%s: _last_checkpoint names version %d, which has no checkpoint; listing all", store.uri, start
@@ -105,7 +105,7 @@ def choose_segment(files: Iterable[LogFile], version: int | None, *, table: str)
     """Choose checkpoint and commits of a version from a listing (pure). Raises as ``load_segment``."""
     files = list(files)
     commits = [f for f in files if f.kind is LogFileKind.COMMIT]
-    checkpoints = _complete_checkpoints(files)
+    checkpoints = complete_checkpoints(files)
     if not commits and not checkpoints:
         raise CorruptTableError(
             "The log holds no commit and no complete checkpoint",
@@ -174,7 +174,7 @@ def _end(file: LogFile) -> int:
     return file.end_version if file.kind is LogFileKind.COMPACTED else file.version
 
 
-def _complete_checkpoints(files: list[LogFile]) -> dict[int, tuple[LogFile, ...]]:
+def complete_checkpoints(files: Iterable[LogFile]) -> dict[int, tuple[LogFile, ...]]:
     """Return one complete checkpoint of each version.
 
     Any of several is right ("Multiple checkpoints could exist for the same table version"): a classic one before a

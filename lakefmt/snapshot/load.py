@@ -91,6 +91,7 @@ def _load_segment_state(store: Store, segment: LogSegment, catalog: Catalog | No
         checksum=segment.checksum,
         base=checkpoint,
         commits=tuple(commits),
+        log_bytes=sum([commit.size_bytes for commit in commits]),
         catalog=catalog,
     )
 

@@ -56,6 +56,7 @@ class Snapshot:
         protocol: what it takes to read and write the table.
         metadata: name, schema text, partition columns, properties.
         catalog: the catalog that manages the table, if it was opened with one.
+        log_bytes: length of the commits read since the checkpoint, which every reader reads.
         discrepancies: where the file list differs from what the version's checksum file says, once it has been
             replayed; a warning for readers, a refusal for writers (decision 9).
     """
@@ -71,6 +72,7 @@ class Snapshot:
         checksum: LogFile | None = None,
         base: Checkpoint | FileList | None,
         commits: tuple[Commit, ...],
+        log_bytes: int = 0,
         catalog: Catalog | None = None,
     ) -> None:
         if state.protocol is None or state.metadata is None:
@@ -99,6 +101,7 @@ class Snapshot:
         self.discrepancies: tuple[str, ...] = ()
         self._written_ms = written_ms
         self._info = commits[-1].info if commits else None
+        self.log_bytes = log_bytes
         # What the file list follows from. Threads that ask at once may replay twice, to the same list: no lock, so a
         # snapshot pickles and survives a fork.
         self._source: tuple[Checkpoint | FileList | None, tuple[Commit, ...]] = (base, commits)
@@ -120,6 +123,12 @@ class Snapshot:
     def commit_info(self) -> CommitInfo | None:
         """Who made the version, where its commit was read; None where a checkpoint stands for it."""
         return self._info
+
+    @property
+    def checkpoint_version(self) -> int:
+        """Version of the checkpoint that this snapshot was loaded from, or its predecessors; -1 for none."""
+        base = self._source[0]
+        return base.version if isinstance(base, Checkpoint) else -1
 
     @cached_value
     def in_commit_timestamps(self) -> InCommitTimestamps | None:
@@ -287,6 +296,7 @@ class Snapshot:
             written_ms=written_ms,
             base=base,
             commits=pending + commits,
+            log_bytes=self.log_bytes + sum([commit.size_bytes for commit in commits]),
             catalog=self.catalog,
         )
         if (listed := self._listed) is not None and len(listed[2]) <= _FOLD_AFTER_COMMITS:

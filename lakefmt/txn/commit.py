@@ -11,6 +11,7 @@ not applied and never will be), or nothing (then the same version is put again, 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakefmt.errors import (
@@ -159,14 +160,16 @@ class _Attempts:
     def _put(self) -> Snapshot | None:
         environment, base = self._writer.environment, self._base
         ours = complete(self._changes, environment, self._txn_id)
+        data = encode_commit(ours)
         version = self._tried = base.version + 1
         try:
-            if not self._store.put_if_absent(commit_key(version), encode_commit(ours)):
+            if not self._store.put_if_absent(commit_key(version), data):
                 return None
         except UnknownOutcomeError as error:
             _log.info("%s: version %d: %s", self._store.uri, version, error.message)
             self._doubt = error
             return None
+        ours = replace(ours, size_bytes=len(data))
         after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
         self._queue.learn([(version, ours)], after)
         return after

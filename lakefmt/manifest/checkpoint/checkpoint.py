@@ -51,6 +51,11 @@ class Checkpoint:
         self._store = store
         self._files = tuple(files)
 
+    @property
+    def version(self) -> int:
+        """The version whose state it is."""
+        return self._files[0].version
+
     @cached_value
     def state(self) -> CheckpointState:
         """Protocol, metadata, transaction ids, domains and sidecars.
