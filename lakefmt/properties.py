@@ -95,6 +95,7 @@ class TableProperties(BaseModel):
     compression: str = Field(default="zstd", alias="delta.parquet.compression.codec")
     write_partition_columns: Flag = Field(default=True, alias="delta.writePartitionColumnsToParquet")
     log_retention_ms: IntervalMs = Field(default=30 * 86_400_000, alias="delta.logRetentionDuration")
+    enable_expired_log_cleanup: Flag = Field(default=True, alias="delta.enableExpiredLogCleanup")
     deleted_file_retention_ms: IntervalMs = Field(
         default=7 * 86_400_000, alias="delta.deletedFileRetentionDuration"
     )
@@ -165,7 +166,6 @@ _KNOWN_TO_OTHERS: Final = frozenset(
         "delta.checkpointPolicy",
         "delta.checkpointRetentionDuration",
         "delta.compatibility.symlinkFormatManifest.enabled",
-        "delta.enableExpiredLogCleanup",
         "delta.isolationLevel",
         "delta.parquet.format.version",
         "delta.randomizeFilePrefixes",

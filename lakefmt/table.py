@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from lakefmt import background
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
 from lakefmt.log import CommitTimes, load_history
@@ -25,6 +26,7 @@ from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
 from lakefmt.txn.operations.write_new import write_new
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
+from lakefmt.upkeep import clean_log, compact_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
     from lakefmt.txn.result import WriteResult
+    from lakefmt.upkeep import LogCleanup, LogCompaction
 
 __all__ = ["Table", "create", "is_table", "open_table", "write"]
 
@@ -415,7 +418,50 @@ class Table:
         self._move_to(after)
         return result
 
+    # --- the log ---------------------------------------------------------------------------------------------
+
+    def compact_log(self, first_version: int | None = None, last_version: int | None = None) -> LogCompaction:
+        """Write one log compaction file for several commits in a row: readers may read it instead; the commits stay.
+
+        Args:
+            first_version: None for the one after the newest checkpoint.
+            last_version: included; None for this handle's.
+
+        Raises:
+            InvalidInputError: these are no two commits, up to this handle's version.
+        """
+        self._check_writable("compact_log")
+        return compact_log(self._store, self._snapshot, first_version, last_version)
+
+    def clean_log(self, *, dry_run: bool = False) -> LogCleanup:
+        """Delete commits and checkpoints older than ``delta.logRetentionDuration`` (30 days), as far as a checkpoint stands for them.
+
+        Versions before the checkpoint that is kept can no longer be opened; no data file is touched. This is done
+        after checkpoints anyway, unless ``delta.enableExpiredLogCleanup`` is false.
+
+        Args:
+            dry_run: only say what would be deleted.
+
+        Raises:
+            InvalidInputError: the property that says how long the log is kept makes no sense.
+        """
+        self._check_writable("clean_log")
+        return clean_log(self._store, self._snapshot, dry_run=dry_run)
+
     # --- the handle itself -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Wait for what this process does for the table after commits, such as checkpoints; the handle stays usable.
+
+        Without it that is finished when the process ends.
+        """
+        background.flush(self._store.identity)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return format_rows(self._title(), self.schema, self.partition_columns, self._first_rows)

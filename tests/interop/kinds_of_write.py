@@ -348,3 +348,14 @@ FOLDERS = {
 }
 for _number, (_folder, _reasons) in enumerate(FOLDERS.items()):
     CASES.append(Case(f"in_folder_{_number}", appended_in_partitions, folder=_folder, not_read_by=_reasons))
+
+
+@case()
+def compacted_log(uri, properties):
+    table = create(uri, flights(1), properties)
+    table.append(flights(1, 2))
+    table.append(flights(3, 4))
+    table.overwrite(flights(5, 6))
+    table.append(flights(7))
+    table.compact_log(1, 3)
+    return flights(5, 6, 7)
