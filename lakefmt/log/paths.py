@@ -22,6 +22,7 @@ __all__ = [
     "SIDECAR_FOLDER",
     "LogFile",
     "LogFileKind",
+    "canonical_path",
     "commit_key",
     "compaction_key",
     "format_version",
@@ -43,6 +44,7 @@ _UUID_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.([0-9a-zA-Z-]{36})\.(?:par
 _COMPACTED = re.compile(r"(\d{20})\.(\d{20})\.compacted\.json\Z")
 # A scheme of two letters or more, and a path: "C:" is no drive here, and "a:b" a name that should have been escaped.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_SLASHES = re.compile("/{2,}")
 
 # What may stand unescaped in the path part of a URI beside letters and digits, less what the hive escaping of
 # partition folders or a reader's URI parser could take for syntax (``%``, ``?``, ``#``, ``:``, ``&``, ``+``).
@@ -136,6 +138,32 @@ def path_to_key(path: str) -> str:
         UnicodeDecodeError: its escapes are no UTF-8.
     """
     return unquote(path, errors="strict") if "%" in path else path
+
+
+def canonical_path(path: str) -> str:
+    """Return the one spelling of an action's path under which it meets the other actions of its data file.
+
+    Escapes are undone, and so are the ways to write an absolute path (``/x``, ``file:/x``, ``file:///x``): writers
+    spell one file differently, and a ``remove`` must find its ``add``. As in Spark's replay, a relative path is not
+    compared with an absolute one.
+    """
+    if "%" not in path and ":" not in path and path[:1] != "/":
+        return path
+    try:
+        decoded = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return path  # names no file; whoever looks for it says so
+    if not is_absolute_path(path):
+        return path if decoded.startswith("/") else decoded
+    found = _SCHEME.match(path)
+    scheme, rest = (found[0][:-2].lower(), decoded[found.end() - 1 :]) if found else ("file", decoded)
+    authority = ""
+    if rest.startswith("//"):
+        authority, slash, rest = rest[2:].partition("/")
+        rest = slash + rest
+    if scheme == "file" and authority in ("", "localhost"):
+        return _SLASHES.sub("/", rest)
+    return f"{scheme}://{authority}{_SLASHES.sub('/', rest)}"
 
 
 def is_absolute_path(path: str) -> bool:

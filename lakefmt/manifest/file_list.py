@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.log.actions import RemoveFile
+from lakefmt.manifest.path_columns import canonical_paths
 from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
@@ -185,7 +186,10 @@ class FileList:
         return FileList(table)
 
     def without(self, keys: Iterable[tuple[str, str | None]]) -> FileList:
-        """Drop the logical files with these (path, deletion vector id) keys; vectorised over the list."""
+        """Drop the logical files with these (path, deletion vector id) keys; vectorised over the list.
+
+        Paths of keys are spelled as ``log.paths.canonical_path`` does it, those of the list in any way.
+        """
         import pyarrow.compute as pc
 
         plain, with_vector = [], []
@@ -196,13 +200,14 @@ class FileList:
                 with_vector.append(f"{path}\0{vector_id}")
         if not plain and not with_vector:
             return self
-        drop = pc.is_in(self.table["path"], value_set=pa.array(plain, pa.string()))
+        paths = canonical_paths(self.table["path"])
+        drop = pc.is_in(paths, value_set=pa.array(plain, pa.string()))
         if self.has_deletion_vectors:
             vectors = self.table["deletion_vector"]
             has_vector = pc.is_valid(vectors)
             drop = pc.and_(drop, pc.invert(has_vector))
             join: Any = pc.binary_join_element_wise
-            ids = join(self.table["path"], vector_ids(vectors), "\0")
+            ids = join(paths, vector_ids(vectors), "\0")
             drop = pc.or_(drop, pc.is_in(ids, value_set=pa.array(with_vector, pa.string())))
         return self.filter(pc.invert(drop))
 

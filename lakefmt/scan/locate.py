@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
 from lakefmt.log.paths import is_absolute_path, path_to_key
+from lakefmt.manifest.path_columns import map_by_folder
 from lakefmt.store.location import check_key
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ __all__ = ["locate", "locate_all"]
 # An escape, the beginning of an absolute path, or what no key has (a NUL, an empty, "." or ".." part): all other paths
 # are keys as they stand.
 _NOT_PLAIN = r"%|\x00|^[A-Za-z][A-Za-z0-9+.-]+:/|(?:^|/)\.{0,2}(?:/|$)"
-# A folder, which is what is odd about most odd paths and is the same for many, and a plain name in it.
-_IN_FOLDER = r"(?s)^(?P<folder>.*/)(?P<name>[^/%\x00]*[^/%\x00.][^/%\x00]*)$"
 
 
 def locate_all(store: Store, paths: Any) -> Any:
@@ -38,7 +35,7 @@ def locate_all(store: Store, paths: Any) -> Any:
     odd: Any = pc.match_substring_regex(paths, _NOT_PLAIN)
     if not pc.any(odd, min_count=0).as_py():
         return paths
-    keys = _locate_by_folder(store, pc.filter(paths, odd))
+    keys = _locate_odd(store, pc.filter(paths, odd))
     return pc.replace_with_mask(paths, odd.combine_chunks(), keys)
 
 
@@ -67,26 +64,14 @@ def locate(store: Store, path: str) -> str:
     return key
 
 
-def _locate_by_folder(store: Store, paths: Any) -> Any:
+def _locate_odd(store: Store, paths: Any) -> Any:
     """Return the keys of a column of paths, as one array."""
-    import pyarrow.compute as pc
-
-    split: Any = pc.extract_regex(paths, pattern=_IN_FOLDER)
-    split = split.combine_chunks() if isinstance(split, pa.ChunkedArray) else split
-    folders: Any = pc.struct_field(split, "folder").dictionary_encode()
     try:
-        located = [locate(store, f"{folder}x")[:-1] for folder in folders.dictionary.to_pylist()]
+        return map_by_folder(paths, lambda path: locate(store, path))
     except (CorruptTableError, UnsupportedFeatureError):
         for path in paths.to_pylist():
             locate(store, path)  # the same error, of a path that is there
         raise
-    places: Any = pa.array(located, pa.string()).take(folders.indices)
-    keys: Any = pc.binary_join_element_wise(places, pc.struct_field(split, "name"), "")
-    alone: Any = pc.is_null(keys)
-    if not pc.any(alone, min_count=0).as_py():
-        return keys
-    rest = [locate(store, path) for path in pc.filter(paths, alone).to_pylist()]
-    return pc.replace_with_mask(keys, alone, pa.array(rest, pa.string()))
 
 
 def _corrupt(store: Store, path: str) -> CorruptTableError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
-from lakefmt.errors import CorruptTableError, LakefmtError
+from lakefmt.errors import CorruptTableError, LakefmtError, VersionNotFoundError
 from lakefmt.log.checksum import load_checksum
 from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
@@ -14,10 +15,11 @@ from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.manifest.file_list import FileList
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
 from lakefmt.snapshot.replay import FileChanges, reconcile
+from lakefmt.snapshot.source import load_source
 from lakefmt.snapshot.verify import find_discrepancies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lakefmt.log import Catalog, Commit, CommitInfo, DomainMetadata, Metadata, Protocol, TransactionId
     from lakefmt.log.paths import LogFile
@@ -107,6 +109,8 @@ class Snapshot:
         self._source: tuple[Checkpoint | FileList | None, tuple[Commit, ...]] = (base, commits)
         self._reconciled: tuple[tuple[Commit, ...], FileChanges] | None = None
         self._listed: tuple[bool, FileList, tuple[Commit, ...]] | None = None
+        # Keys of checkpoint files that turned out to be damaged when their columns were read.
+        self._unreadable: frozenset[str] = frozenset()
         check_readable(
             self.protocol, self.metadata, table=store.uri, version=version, has_catalog=catalog is not None
         )
@@ -217,6 +221,10 @@ class Snapshot:
         base, commits = self._source
         if isinstance(base, FileList) and not commits:
             return base
+        return self._read_around_damage(lambda: self._list_now(counts=counts))
+
+    def _list_now(self, *, counts: bool) -> FileList:
+        base, commits = self._source
         listed = self._listed
         if listed is not None and (listed[0] or not counts):
             counts, files, later = listed
@@ -237,6 +245,9 @@ class Snapshot:
 
     def choose_files(self, pruner: Pruner) -> FileList:
         """Return the live data files that a read needs; of the checkpoint's others no more is read than tells so."""
+        return self._read_around_damage(lambda: self._choose_now(pruner))
+
+    def _choose_now(self, pruner: Pruner) -> FileList:
         base, commits = self._source
         if not isinstance(base, Checkpoint):
             return self.files.filter(pruner.choose(self.files))
@@ -247,10 +258,13 @@ class Snapshot:
         added = changes.added
         if added.num_files:
             added = added.filter(pruner.choose(added))
-        return FileChanges(changes.newest, added).apply(kept)
+        return replace(changes, added=added).apply(kept)
 
     def first_files(self, count: int) -> FileList:
         """Return ``count`` live data files or more, all if there are fewer; reads no further than to have them."""
+        return self._read_around_damage(lambda: self._read_first(count))
+
+    def _read_first(self, count: int) -> FileList:
         base, commits = self._source
         if not isinstance(base, Checkpoint):
             return self.files
@@ -264,6 +278,36 @@ class Snapshot:
         if known is None or known[0] is not commits:
             known = self._reconciled = (commits, reconcile(commits, self.partition_keys))
         return known[1]
+
+    def _read_around_damage(self, read: Callable[[], FileList]) -> FileList:
+        """Return what ``read`` returns; where the checkpoint turns out to be damaged, from what else stands for it."""
+        while True:
+            base = self._source[0]
+            try:
+                return read()
+            except CorruptTableError as error:
+                error.table, error.version = self.table_uri, error.version or self.version
+                if not isinstance(base, Checkpoint) or not base.is_made_of(error.path):
+                    raise
+                if self._source[0] is base:  # no other thread was quicker
+                    self._replace_base(base, error)
+
+    def _replace_base(self, base: Checkpoint, error: CorruptTableError) -> None:
+        """Let the files follow from another checkpoint or from commits; raise ``error`` where nothing else is left.
+
+        Every checkpoint is left behind for good, so this comes to an end.
+        """
+        unreadable = self._unreadable | base.keys
+        try:
+            source = load_source(self._store, self.version, self.catalog, unreadable)
+        except (CorruptTableError, VersionNotFoundError):
+            raise error from None
+        if (source.state.protocol, source.state.metadata) != (self.protocol, self.metadata):
+            raise error
+        _log.warning("%s Version %d was read without it", error, self.version)
+        self._unreadable = unreadable
+        self._source = (source.checkpoint, source.commits)
+        self.log_bytes = sum([commit.size_bytes for commit in source.commits])
 
     def check_adds_up(self) -> None:
         """Raise CorruptTableError where the version is known not to add up to its checksum file.

@@ -82,17 +82,22 @@ def read_undamaged(read_in_every_way) -> Callable[[Path], list[Any]]:
 
 
 @pytest.fixture(scope="session")
-def damaged(tmp_path_factory) -> Callable[[Path, Path, bytes], Path]:
-    """A function that returns a copy of a table in which one file is replaced; the next call takes the copy away."""
+def damaged(tmp_path_factory) -> Callable[..., Path]:
+    """A function that returns a copy of a table in which one file is replaced; the next call takes the copy away.
+
+    ``alone``: without the first commit, so that no commits stand for a checkpoint that cannot be read.
+    """
     folder = tmp_path_factory.mktemp("damaged") / "table"
 
-    def copy(table: Path, file: Path, data: bytes) -> Path:
+    def copy(table: Path, file: Path, data: bytes, *, alone: bool = False) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         # Links: of thousands of copies only the damaged file is new.
         shutil.copytree(table, folder, copy_function=os.link)
         target = folder / file.relative_to(table)
         target.unlink()
         target.write_bytes(data)
+        if alone:
+            (folder / "_delta_log" / f"{0:020d}.json").unlink(missing_ok=True)
         return folder
 
     return copy

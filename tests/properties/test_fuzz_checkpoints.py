@@ -34,7 +34,7 @@ def test_checkpoints_of_other_shapes_end_in_rows_or_typed_errors(
         pq.write_table(mutate_table(pq.read_table(file), draw), sink)
     except (pa.ArrowException, UnicodeError):
         assume(False)  # no Parquet file is like that
-    read_in_every_way(damaged(table, file, sink.getvalue().to_pybytes()))
+    read_in_every_way(damaged(table, file, sink.getvalue().to_pybytes(), alone=draw.random() < 0.8))
 
 
 @fuzz
@@ -43,7 +43,7 @@ def test_damaged_bytes_of_a_checkpoint_end_in_rows_or_typed_errors(
     seed_tables, damaged, read_in_every_way, draw
 ):
     table, file = draw.choice(checkpoints(seed_tables))
-    read_in_every_way(damaged(table, file, mutate_bytes(file.read_bytes(), draw)))
+    read_in_every_way(damaged(table, file, mutate_bytes(file.read_bytes(), draw), alone=draw.random() < 0.8))
 
 
 def bad_texts(texts):
@@ -73,7 +73,7 @@ def test_adds_of_other_types_are_a_corrupt_checkpoint(seed_tables, damaged, read
     sink = pa.BufferOutputStream()
     place = checkpoint.schema.get_field_index("add")
     pq.write_table(checkpoint.set_column(place, "add", strange), sink)
-    folder = damaged(table, file, sink.getvalue().to_pybytes())
+    folder = damaged(table, file, sink.getvalue().to_pybytes(), alone=True)
     read_in_every_way(folder)
     with pytest.raises(CorruptTableError):
         lakefmt.open(folder).scan(where="id = 1 AND day = DATE '1970-01-02'").to_arrow()
@@ -106,4 +106,4 @@ def test_damaged_json_checkpoints_end_in_rows_or_typed_errors(seed_tables, damag
     if not found:
         pytest.skip("needs the JSON checkpoints of the corpus beside the checkout")
     table, file = draw.choice(sorted(found))
-    read_in_every_way(damaged(table, file, mutate_lines(file.read_bytes(), draw)))
+    read_in_every_way(damaged(table, file, mutate_lines(file.read_bytes(), draw), alone=draw.random() < 0.8))

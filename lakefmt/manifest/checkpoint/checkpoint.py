@@ -17,6 +17,7 @@ from lakefmt.manifest.checkpoint.group_bounds import bounds_of_groups
 from lakefmt.manifest.checkpoint.live_files import LiveFiles
 from lakefmt.manifest.checkpoint.state import CheckpointState, decode_state, read_state_rows
 from lakefmt.manifest.file_list import FileList
+from lakefmt.manifest.repeated_files import without_repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +87,7 @@ class Checkpoint:
             return _all_files(part, keys).to_file_list(statistics=False, counts=counts)
 
         found = _each(self._parts, load)
-        return _concat([*found, *self._inline_files(keys)], keys)
+        return self._join([*found, *self._inline_files(keys)], keys)
 
     def choose(
         self, pruner: Pruner, keys: Sequence[str], *, schema: Schema, partition_columns: Sequence[str]
@@ -120,7 +121,7 @@ class Checkpoint:
         found = _each(self._parts, choose)
         for inline in self._inline_files(keys):
             found.append(inline.filter(pruner.choose(inline)))
-        return _concat(found, keys)
+        return self._join(found, keys)
 
     def first_files(self, count: int, keys: Sequence[str]) -> FileList:
         """Return ``count`` live files or some more, all if there are fewer; reads no further than to have them."""
@@ -132,8 +133,27 @@ class Checkpoint:
                 found.append(files)
                 count -= files.num_files
                 if count <= 0:
-                    return _concat(found, keys)
-        return _concat([*found, *self._inline_files(keys)], keys)
+                    return self._join(found, keys)
+        return self._join([*found, *self._inline_files(keys)], keys)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the files that the log lists as this checkpoint's; those of sidecars are not among them."""
+        return frozenset([file.key for file in self._files])
+
+    def is_made_of(self, key: str | None) -> bool:
+        """Whether a key is that of one of its files or sidecars."""
+        return key in self.keys or any(part.key == key for part in self._parts)
+
+    def _join(self, lists: Iterable[FileList], keys: Sequence[str]) -> FileList:
+        """Return lists as one, with each data file once."""
+        tables = [each.table for each in lists if each.num_files]
+        if not tables:
+            return FileList.empty(keys)
+        try:
+            return without_repeats(FileList(pa.concat_tables(tables)), keys)
+        except ValueError as error:
+            raise self._corrupt(str(error)) from error
 
     @cached_value
     def _action_files(self) -> list[ActionFile]:
@@ -187,11 +207,6 @@ def _each(parts: Sequence[ActionFile], work: Callable[[ActionFile], _T]) -> list
     local = parts[0].store.local_path(parts[0].key) is not None
     with ThreadPoolExecutor(_LOCAL_THREADS if local else _REMOTE_THREADS, "lakefmt-checkpoint") as pool:
         return list(pool.map(work, parts))
-
-
-def _concat(lists: Iterable[FileList], keys: Sequence[str]) -> FileList:
-    tables = [each.table for each in lists if each.num_files]
-    return FileList(pa.concat_tables(tables)) if tables else FileList.empty(keys)
 
 
 def _is_typed(part: ActionFile) -> bool:

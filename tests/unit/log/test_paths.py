@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from lakefmt.log.paths import (
     LogFileKind,
+    canonical_path,
     commit_key,
     is_absolute_path,
     key_to_path,
@@ -83,3 +84,34 @@ def test_hive_folder_with_escapes_is_escaped_again():
 )
 def test_absolute_paths_are_told_apart(path):
     assert is_absolute_path(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        ("a b.parquet", "a%20b.parquet"),
+        ("p=%C3%A4/x", "p=ä/x"),
+        ("/data/x y", "file:/data/x%20y"),
+        ("/data/x", "file:///data/x"),
+        ("/data/x", "FILE://localhost//data/x"),
+        ("s3://bucket/a%2Bb", "s3://bucket/a+b"),
+    ],
+)
+def test_spellings_of_one_path_are_the_same(path, other):
+    assert canonical_path(path) == canonical_path(other)
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        ("x", "/x"),
+        ("%2Fx", "/x"),
+        ("a%2520b", "a%20b"),
+        ("s3://bucket/x", "s3://other/x"),
+        ("s3://bucket/x", "/x"),
+        ("file://host/x", "/x"),
+        ("%FF", "\ufffd"),
+    ],
+)
+def test_spellings_of_different_paths_are_not(path, other):
+    assert canonical_path(path) != canonical_path(other)

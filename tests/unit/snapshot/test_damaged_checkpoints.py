@@ -4,6 +4,7 @@ import logging
 
 import deltalake
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lakefmt
@@ -73,3 +74,80 @@ def test_a_damaged_commit_is_not_healed(table):
     (table / "_delta_log" / f"{5:020d}.json").write_bytes(b"garbage")
     with pytest.raises(CorruptTableError, match=r"0005\.json"):
         lakefmt.open(table)
+
+
+def damage_column(table, version, name):
+    """Overwrite the pages of a column of a checkpoint; the footer and the other columns stay whole."""
+    path = table / "_delta_log" / f"{version:020d}.checkpoint.parquet"
+    data = bytearray(path.read_bytes())
+    footer = pq.read_metadata(path)
+    for group in range(footer.num_row_groups):
+        for place in range(footer.row_group(group).num_columns):
+            column = footer.row_group(group).column(place)
+            if column.path_in_schema == name:
+                start = column.dictionary_page_offset or column.data_page_offset
+                data[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(data)
+
+
+READS = {
+    "rows": lambda table: table.to_arrow()["id"].to_pylist(),
+    "predicate": lambda table: table.scan(where="id >= 0").to_arrow()["id"].to_pylist(),
+    "files": lambda table: [int(path is not None) for path in table.files()["path"].to_pylist()],
+    "some": lambda table: table.scan(limit=100).to_arrow()["id"].to_pylist(),
+    "count": lambda table: range(table.count()),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("column", ["add.path", "add.size"])
+def test_commits_stand_for_a_column_that_turns_out_to_be_damaged(table, caplog, read, column):
+    handle = lakefmt.open(table)  # before, so that the damage is found when files are asked for
+    damage_column(table, 4, column)
+    damage_column(table, 2, column)
+    with caplog.at_level(logging.WARNING, "lakefmt.log"):
+        assert len(read(handle)) == 6
+    warnings = [record.getMessage() for record in caplog.records]
+    assert [name for w in warnings for name in ("04.checkpoint", "02.checkpoint") if name in w] == [
+        "04.checkpoint",
+        "02.checkpoint",
+    ]
+    caplog.clear()
+    assert len(read(handle)) == 6
+    assert not caplog.records  # found once
+    handle.append(pa.table({"id": [6]}))
+    assert sorted(handle.to_arrow()["id"].to_pylist()) == list(range(7))
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_where_nothing_stands_for_a_damaged_column_the_checkpoint_is_named(table, read):
+    damage_column(table, 4, "add.path")
+    damage_column(table, 2, "add.path")
+    forget_commits(table, 0, 1)
+    handle = lakefmt.open(table)
+    for _ in range(2):
+        with pytest.raises(CorruptTableError, match=r"checkpoint\.parquet") as caught:
+            read(handle)
+        assert caught.value.version in (2, 4)
+
+
+@pytest.mark.parametrize("harm", ["missing", "garbage"])
+def test_commits_stand_for_a_sidecar_that_two_checkpoints_share(table, harm):
+    log = table / "_delta_log"
+    whole = pq.read_table(log / f"{2:020d}.checkpoint.parquet")
+    sidecar = log / "_sidecars" / "shared.parquet"
+    sidecar.parent.mkdir()
+    pq.write_table(whole.select(["add"]).filter(whole["add"].is_valid()), sidecar)
+    entry = {"path": sidecar.name, "sizeInBytes": sidecar.stat().st_size, "modificationTime": 0}
+    for version in (2, 4):
+        actions = whole.select(["protocol", "metaData"])
+        actions = actions.append_column("sidecar", pa.array([entry] + [None] * (len(actions) - 1)))
+        pq.write_table(actions, log / f"{version:020d}.checkpoint.parquet")
+    if harm == "missing":
+        sidecar.unlink()
+    else:
+        sidecar.write_bytes(b"PAR1" + b"\0" * 200)
+    assert ids(table) == list(range(6))
+    forget_commits(table, 0)
+    with pytest.raises(CorruptTableError, match=r"_sidecars/shared\.parquet"):
+        ids(table)

@@ -1,0 +1,80 @@
+"""Data files that a list names more than once, which no version may ("Action Reconciliation": unique path keys)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from lakefmt.databases import isolated
+from lakefmt.manifest.file_list import FileList, vector_ids
+from lakefmt.manifest.path_columns import canonical_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["without_repeats"]
+
+_FEW_FILES = 5_000  # of so many it costs less to count paths than to ask a database
+
+
+def without_repeats(files: FileList, keys: Sequence[str]) -> FileList:
+    """Return the list with each data file once.
+
+    Of entries that name one logical file (path, deletion vector, partition values and size alike) the last stays, as
+    Spark's replay has it.
+
+    Args:
+        files: some or all files of one state.
+        keys: what the log calls the partition columns.
+
+    Raises:
+        ValueError: entries of one path are different logical files, of which a version can only have one; each would
+            bring its rows. The message names the path.
+    """
+    paths = canonical_paths(files.table["path"])
+    if _are_unique(paths):
+        return files
+    import pyarrow.compute as pc
+
+    met = paths.value_counts()
+    repeats: Any = pc.struct_field(met, "values").filter(
+        pc.greater(pc.struct_field(met, "counts"), pa.scalar(1, pa.int64()))
+    )
+    repeated: Any = pc.is_in(paths, value_set=repeats)
+    last = _last_entries(files.filter(repeated), paths.filter(repeated), repeated, keys)
+    if len(last) > len(repeats):
+        raise ValueError(f"it lists {repeats[0].as_py()!r} more than once, as different files")
+    rows: Any = pa.array(range(files.num_files), pa.int64())
+    return files.filter(pc.or_(pc.invert(repeated), pc.is_in(rows, value_set=last)))
+
+
+def _are_unique(paths: Any) -> bool:
+    import pyarrow.compute as pc
+
+    if len(paths) <= _FEW_FILES:
+        return bool(pc.count_distinct(paths).as_py() == len(paths))
+    connection = isolated.cursor()
+    try:
+        connection.register("files", pa.table({"path": paths}))
+        # Hashes that are all different are those of different paths; it takes a third of the time and memory.
+        query = "SELECT count(DISTINCT hash(path)) FROM files"
+        found = cast("Any", connection.execute(query).fetchone())
+    finally:
+        connection.close()
+    return bool(found[0] == len(paths) or pc.count_distinct(paths).as_py() == len(paths))
+
+
+def _last_entries(files: FileList, paths: Any, repeated: Any, keys: Sequence[str]) -> Any:
+    """Return for each logical file among some rows of a list the number of the last row that names it."""
+    import pyarrow.compute as pc
+
+    numbers: Any = pc.indices_nonzero(repeated).cast(pa.int64())
+    columns: dict[str, Any] = {
+        "path": paths,
+        "vector": vector_ids(files.table["deletion_vector"]),
+        "size": files.table["size_bytes"],
+    }
+    columns |= {f"value {place}": files.partition_texts(place) for place in range(len(keys))}
+    grouped = pa.table({**columns, "row": numbers}).group_by(list(columns), use_threads=False)
+    return grouped.aggregate([("row", "max")]).column("row_max")
