@@ -2,7 +2,8 @@
 
 What goes wrong is decided by a *schedule*, a function of the call alone, so that a seed and a sequence of calls replay
 a run. Faults are those that a caller of a ``Store`` can meet, above the retries of the backends: an error here is one
-that a backend gave up on. What the contract rules out is not played: ``put_if_absent`` never lies about who won, no
+that a backend gave up on. After ``BEFORE`` a conditional put has been refused; after any other it is unknown whether it was
+applied, and the error says so. What the contract rules out is not played: ``put_if_absent`` never lies about who won, no
 object is seen in part, no listing is silently short.
 
 | fault | read, read_ranges, info, list | open_input | put, put_if_absent, delete | open_output |
@@ -29,12 +30,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
 
 import pyarrow as pa
 
-from lakefmt.errors import StoreError
+from lakefmt.errors import StoreError, UnknownOutcomeError
 from lakefmt.store import ObjectInfo, Store, open_store
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "ERRORS",
@@ -179,7 +180,7 @@ class LateWrites:
 class FaultStore(Store):
     """A store in front of another one, whose calls fail as a schedule says.
 
-    One of them stands for one writer: once a fault has killed it, every further call raises ``WriterKilledError``.
+    One of them stands for one process: once a fault has killed it, every further call raises ``WriterKilledError``.
 
     Args:
         inner: what does the work.
@@ -189,6 +190,7 @@ class FaultStore(Store):
         sleep: waits seconds.
         late: where writes wait that arrive late; shared by the writers of one table.
         kill: called to die; None to raise ``WriterKilledError``.
+        alone: whether it shares nothing with other stores of the same place in this process (``identity``).
 
     Attributes:
         trace: the calls so far, and what went wrong with each.
@@ -204,9 +206,11 @@ class FaultStore(Store):
         sleep: Callable[[float], None] | None = None,
         late: LateWrites | None = None,
         kill: Callable[[], NoReturn] | None = None,
+        alone: bool = True,
     ) -> None:
         self.uri = inner.uri
         self.read_only_reason = inner.read_only_reason
+        self.requests_are_cheap = inner.requests_are_cheap
         self.name = name
         self.trace: list[tuple[Call, Fault | None]] = []
         self._inner = inner
@@ -215,6 +219,7 @@ class FaultStore(Store):
         self._sleep = sleep
         self._late = LateWrites() if late is None else late
         self._kill = kill
+        self._alone = alone
         self._dead = False
         self._throttled = 0
         # Counting is one step of the interpreter's each: no lock that a fork could copy in the wrong state.
@@ -227,7 +232,12 @@ class FaultStore(Store):
         return cls(open_store(uri, options))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self._inner, self._schedule, self.name, self._kill)
+        return _unpickle, (self._inner, self._schedule, self.name, self._kill, self._alone)
+
+    @property
+    def identity(self) -> Hashable:
+        """The store itself, as if it were in a process of its own, unless it is not ``alone``."""
+        return self if self._alone else self._inner.identity
 
     @property
     def display(self) -> str:
@@ -281,7 +291,7 @@ class FaultStore(Store):
         self._run("put", key, lambda: self._inner.put(key, data))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Write an object if there is none, or fail; an error says that the outcome is unknown."""
+        """Write an object if there is none, or fail; the error tells whether the outcome is known."""
         return self._run("put_if_absent", key, lambda: self._inner.put_if_absent(key, data))
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -381,8 +391,8 @@ class FaultStore(Store):
             if self._kill is not None:
                 self._kill()
             return WriterKilledError(f"{self.name} was killed at {method} {key}")
-        if method == "put_if_absent":
-            return StoreError(
+        if method == "put_if_absent" and fault is not Fault.BEFORE:
+            return UnknownOutcomeError(
                 "it is unknown whether the object was written: told to fail",
                 table=self.uri,
                 path=key,
@@ -402,8 +412,9 @@ def _unpickle(
     schedule: Callable[[Call], Fault | None] | None,
     name: str,
     kill: Callable[[], NoReturn] | None,
+    alone: bool,  # noqa: FBT001 - called by pickle
 ) -> FaultStore:
-    return FaultStore(inner, schedule, name=name, kill=kill)
+    return FaultStore(inner, schedule, name=name, kill=kill, alone=alone)
 
 
 def _survived(fault: Fault | None) -> Fault | None:

@@ -54,7 +54,7 @@ _VERSIONS_LOADED = 3  # of all, beside the newest: loading takes most of a run's
 
 
 class JournalingStore(MemoryStore):
-    """Objects in memory that keep the time of a simulation and remember all that was ever written to the log."""
+    """Objects in memory that keep the time of a simulation and remember all contents that any file of the log ever had."""
 
     def __init__(self, uri: str, now_ms: Callable[[], float]) -> None:
         super().__init__(uri)
@@ -78,8 +78,8 @@ class JournalingStore(MemoryStore):
         self.delete([found.key for found in self.list("", recursive=True)])
 
     def _wrote(self, key: str, data: bytes) -> None:
-        if key.startswith("_delta_log/"):
-            self.log_writes.setdefault(key, []).append(data)
+        if key.startswith("_delta_log/") and data not in self.log_writes.setdefault(key, []):
+            self.log_writes[key].append(data)
 
     def _file(self, path: str, data: bytes) -> Any:
         file = super()._file(path, data)
@@ -128,6 +128,7 @@ class SimulatedTable:
         draw = random.Random(seed)  # noqa: S311 - no secret
         scheduler = Scheduler(draw)
         store = JournalingStore(f"memory://{uuid.uuid4().hex}", lambda: scheduler.now_ms)
+        store.requests_are_cheap = draw.random() < 0.5
         environment = scheduler.environment(0)
         plan = plan_create(_SCHEMA, environment, properties=properties, table=store.uri)
         create(Writer(store, environment), plan)
@@ -186,7 +187,7 @@ class SimulatedTable:
             if found is None:
                 continue
             if len(contents) > 1:
-                raise ModelViolationError(f"{key} was written {len(contents)} times")
+                raise ModelViolationError(f"{key} was replaced")
             commits[int(found[1])] = contents[0]
         if set(commits) != set(range(len(commits))):
             raise ModelViolationError(f"the log has a gap: {sorted(commits)}")

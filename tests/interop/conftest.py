@@ -194,22 +194,26 @@ def s3_elsewhere() -> Iterator[tuple[str, str]]:
         yield endpoint, bucket
 
 
-@pytest.fixture
-def s3_table(s3_elsewhere: tuple[str, str]) -> tuple[str, dict[str, str]]:
-    """A place on S3, and options for it as delta-rs and polars name them."""
-    endpoint, bucket = s3_elsewhere
-    options = {
-        "AWS_ENDPOINT_URL": endpoint,
+@pytest.fixture(scope="session")
+def s3_reader_options(s3_elsewhere: tuple[str, str]) -> dict[str, str]:
+    """Options for that server as delta-rs and polars name them."""
+    return {
+        "AWS_ENDPOINT_URL": s3_elsewhere[0],
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing-secret",
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
         "aws_conditional_put": "etag",
     }
-    return f"{bucket}/{uuid.uuid4().hex}/table", options
+
+
+@pytest.fixture(scope="session")
+def our_options(s3_reader_options: dict[str, str]) -> dict[str, Any]:
+    """The same as s3fs names them."""
+    return fsspec_options(s3_reader_options)
 
 
 @pytest.fixture
-def our_options(s3_table: tuple[str, dict[str, str]]) -> dict[str, Any]:
-    """Options for the same place as s3fs names them."""
-    return fsspec_options(s3_table[1])
+def s3_table(s3_elsewhere: tuple[str, str], s3_reader_options: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """A place on S3, and options for it as delta-rs and polars name them."""
+    return f"{s3_elsewhere[1]}/{uuid.uuid4().hex}/table", s3_reader_options

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakefmt.errors import StoreError
+from lakefmt.errors import StoreError, UnknownOutcomeError
 from lakefmt.store.local import LocalStore
 from lakefmt.store.memory import MemoryStore
 from lakefmt.testing.fault_store import (
@@ -122,6 +122,13 @@ def test_write_that_fails_is_there_whole_or_not_at_all(inner, call, fault, there
         assert inner.read("new") == b"one two"
     else:
         assert keys(inner) == ["old"]
+
+
+@pytest.mark.parametrize("fault", [f for f in ERRORS if f is not Fault.DELAY])
+def test_conditional_write_that_fails_tells_whether_its_outcome_is_known(inner, fault):
+    with pytest.raises(StoreError) as caught:
+        failing(inner, fault).put_if_absent("new", b"")
+    assert isinstance(caught.value, UnknownOutcomeError) == (fault is not Fault.BEFORE)
 
 
 @pytest.mark.parametrize("fault", [Fault.MIDWAY, Fault.KILL_MIDWAY])
