@@ -177,7 +177,6 @@ _KNOWN_TO_OTHERS: Final = frozenset(
 # Properties whose meaning this release cannot honour yet: setting them would make a promise nobody keeps.
 _NOT_YET: Final = {
     "delta.columnMapping.mode": "none",
-    "delta.enableInCommitTimestamps": "false",
     "delta.enableRowTracking": "false",
     "delta.enableTypeWidening": "false",
     "delta.enableIcebergCompatV1": "false",

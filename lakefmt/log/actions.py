@@ -94,7 +94,10 @@ class AddFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoveFile:
-    """A logical file that is no longer part of the table; a tombstone until its retention has passed."""
+    """A logical file that is no longer part of the table; a tombstone until its retention has passed.
+
+    ``base_row_id`` and ``default_row_commit_version`` are those of the ``add`` that it removes.
+    """
 
     path: str
     deleted_ms: int | None
@@ -102,6 +105,8 @@ class RemoveFile:
     partition_values: Mapping[str, str | None] | None = None
     size_bytes: int | None = None
     deletion_vector: DeletionVectorDescriptor | None = None
+    base_row_id: int | None = None
+    default_row_commit_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,8 @@ def decode_remove(value: Mapping[str, Any]) -> RemoveFile:
         partition_values=as_optional(as_text_map, value.get("partitionValues")),
         size_bytes=as_optional(as_length, value.get("size")),
         deletion_vector=_decode_deletion_vector(value.get("deletionVector")),
+        base_row_id=as_optional(as_int64, value.get("baseRowId")),
+        default_row_commit_version=as_optional(as_int64, value.get("defaultRowCommitVersion")),
     )
 
 
@@ -284,6 +286,8 @@ def encode_remove(remove: RemoveFile) -> dict[str, Any]:
             "partitionValues": dict(remove.partition_values) if remove.partition_values is not None else None,
             "size": remove.size_bytes,
             "deletionVector": _encode_deletion_vector(remove.deletion_vector),
+            "baseRowId": remove.base_row_id,
+            "defaultRowCommitVersion": remove.default_row_commit_version,
         }
     )
 

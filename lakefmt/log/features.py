@@ -57,6 +57,7 @@ _WRITABLE: Final = frozenset(
         "checkpointProtection",  # see upkeep/log_cleanup.py; checkpoints are written at the newest versions only
         "deletionVectors",
         "domainMetadata",
+        "inCommitTimestamp",
         "timestampNtz",
         "v2Checkpoint",
         "vacuumProtocolCheck",
@@ -67,7 +68,6 @@ _MAPPING_PROPERTY: Final = "delta.columnMapping.mode"
 _WRITE_ACTIVE_BY_PROPERTY: Final = {
     "columnMapping": (_MAPPING_PROPERTY, "none"),
     "rowTracking": ("delta.enableRowTracking", "false"),
-    "inCommitTimestamp": ("delta.enableInCommitTimestamps", "false"),
     "icebergCompatV1": ("delta.enableIcebergCompatV1", "false"),
     "icebergCompatV2": ("delta.enableIcebergCompatV2", "false"),
     "typeWidening": ("delta.enableTypeWidening", "false"),
@@ -190,6 +190,7 @@ def protocol_for(schema_features: frozenset[str], configuration: dict[str, str])
         ("deletionVectors", "delta.enableDeletionVectors"),
         ("appendOnly", "delta.appendOnly"),
         ("changeDataFeed", "delta.enableChangeDataFeed"),
+        ("inCommitTimestamp", "delta.enableInCommitTimestamps"),
     ):
         if configuration.get(name, "false").lower() == "true":
             features.add(feature)

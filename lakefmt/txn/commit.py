@@ -26,7 +26,7 @@ from lakefmt.log.features import check_writable
 from lakefmt.log.paths import commit_key
 from lakefmt.snapshot.load import extend_snapshot, load_commits_after
 from lakefmt.snapshot.replay import replay_state
-from lakefmt.txn.attempt import complete
+from lakefmt.txn.attempt import complete, complete_first
 from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.find_commit import find_commit
 from lakefmt.txn.patience import Patience
@@ -61,7 +61,8 @@ def commit_first_version(writer: Writer, changes: Changes) -> bool:
     """Publish version 0; False if somebody else's is there already."""
     store, environment = writer.store, writer.environment
     check_can_commit(store)
-    data = encode_commit(complete(changes, environment, environment.new_id()))
+    first = complete_first(changes, environment.now_ms(), environment.new_id(), table=store.uri)
+    data = encode_commit(first)
     patience = Patience(environment, writer.timeout_s)
     while True:
         started_s = environment.monotonic_s()
@@ -159,7 +160,7 @@ class _Attempts:
 
     def _put(self) -> Snapshot | None:
         environment, base = self._writer.environment, self._base
-        ours = complete(self._changes, environment, self._txn_id)
+        ours = complete(self._changes, base, environment.now_ms(), self._txn_id)
         data = encode_commit(ours)
         version = self._tried = base.version + 1
         try:

@@ -35,7 +35,6 @@ IN_USE = {
     "icebergCompatV1": Metadata("id", "{}", configuration={"delta.enableIcebergCompatV1": "true"}),
     "icebergCompatV2": Metadata("id", "{}", configuration={"delta.enableIcebergCompatV2": "true"}),
     "identityColumns": Metadata("id", '{"metadata":{"delta.identity.start":1}}'),
-    "inCommitTimestamp": Metadata("id", "{}", configuration={"delta.enableInCommitTimestamps": "true"}),
     "invariants": Metadata("id", '{"metadata":{"delta.invariants":"x"}}'),
     "typeWidening": Metadata("id", "{}", configuration={"delta.enableTypeWidening": "true"}),
 }
