@@ -122,9 +122,11 @@ class CommitConflictError(LakefmtError):
     """Another writer's commit and this one cannot both stand.
 
     Attributes:
-        kind: which rule was broken: ``"metadata"``, ``"protocol"``, ``"added"`` (rows were added that this
-            transaction's predicate would have read), ``"removed"`` (files that it read or removes are gone),
-            ``"transaction"`` (the same application's progress), ``"contention"`` (races lost until the time was up).
+        kind: which rule was broken: ``"metadata"``, ``"protocol"``, ``"domain"`` (the same metadata domain),
+            ``"added"`` (rows were added that this transaction's predicate would have read), ``"removed"`` (rows of
+            files that it read or removes are gone), ``"rows"`` (the same rows of a file were deleted),
+            ``"rearranged"`` (rows that it deletes were moved to other files), ``"transaction"`` (the same
+            application's progress), ``"contention"`` (races lost until the time was up).
         retry_helps: True where running the same statement again on the newest version can succeed.
     """
 

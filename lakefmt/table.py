@@ -20,6 +20,7 @@ from lakefmt.store import open_store
 from lakefmt.txn.commit import check_can_commit
 from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.environment import SYSTEM
+from lakefmt.txn.once import parse_txn
 from lakefmt.txn.operations.append import append as append_rows
 from lakefmt.txn.operations.create import create as create_table
 from lakefmt.txn.operations.create import partition_names, plan_create
@@ -134,6 +135,7 @@ def write(
     mode: WriteMode = "error",
     partition_by: str | Sequence[str] = (),
     properties: Mapping[str, Any] | None = None,
+    txn: tuple[str, int] | None = None,
     truncate_ns: bool = False,
     commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
     storage_options: Mapping[str, Any] | None = None,
@@ -147,6 +149,7 @@ def write(
             ``ignore`` the data.
         partition_by: for a new table.
         properties: for a new table.
+        txn: as for ``Table.append``; in the modes ``append`` and ``overwrite``.
         truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
         commit_timeout_s: how long commits here and through the handle go on where other writers keep taking the next version, or
             storage does not say what became of one; None for ever.
@@ -160,12 +163,17 @@ def write(
         raise InvalidInputError(
             f"There is no write mode {mode!r}", hint="Choose 'append', 'overwrite', 'error' or 'ignore'"
         )
+    if txn is not None and mode not in ("append", "overwrite"):
+        raise InvalidInputError(
+            f"txn makes writes that are tried again safe; mode {mode!r} writes a table that is not there",
+            hint="Choose mode='append' or mode='overwrite'",
+        )
     writer = Writer(open_store(uri, storage_options), timeout_s=_check_timeout(commit_timeout_s))
     try:
         table = _open_at(writer.store, commit_timeout_s=writer.timeout_s)
     except TableNotFoundError:
-        return _write_new(writer, data, mode, partition_by, properties, truncate_ns=truncate_ns)
-    return _write_existing(table, data, mode, partition_by, truncate_ns=truncate_ns)
+        return _write_new(writer, data, mode, partition_by, properties, txn=txn, truncate_ns=truncate_ns)
+    return _write_existing(table, data, mode, partition_by, txn=txn, truncate_ns=truncate_ns)
 
 
 def is_table(uri: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> bool:
@@ -363,13 +371,18 @@ class Table:
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    def append(self, data: Any, *, truncate_ns: bool = False) -> WriteResult:
+    def append(
+        self, data: Any, *, txn: tuple[str, int] | None = None, truncate_ns: bool = False
+    ) -> WriteResult:
         """Add rows as one commit; only a change of schema, properties or protocol by another writer conflicts with it.
 
         Args:
             data: pyarrow, pandas, polars, a DuckDB relation, anything with an Arrow stream, an iterator of batches
                 (may be larger than memory), or paths of Parquet files. Columns are matched by name; a value that
                 does not fit its column exactly is an error that names column, row and value.
+            txn: ``("job-7", 42)``, an application's name and the number of this write, greater than those of its
+                earlier ones: however often the write is tried, it is in the table once. Where the table has that
+                number, or a greater one, nothing is written (``data`` is not even looked at), and the result says so.
             truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
 
         Raises:
@@ -377,8 +390,9 @@ class Table:
             CommitConflictError: another writer changed schema, properties or protocol since this handle's version.
         """
         self._check_writable("append")
-        base = self._snapshot
-        after, result = append_rows(self._writer(), base, data, truncate_ns=truncate_ns)
+        base, writer = self._snapshot, self._writer()
+        number = parse_txn(txn, writer.environment, table=self.uri)
+        after, result = append_rows(writer, base, data, txn=number, truncate_ns=truncate_ns)
         self._move_to(after)
         return result
 
@@ -389,6 +403,7 @@ class Table:
         *,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         dynamic_partitions: bool = False,
+        txn: tuple[str, int] | None = None,
         truncate_ns: bool = False,
     ) -> WriteResult:
         """Replace rows by ``data`` in one commit: all of them, those of ``where``, or whole partitions.
@@ -398,6 +413,7 @@ class Table:
             where: which rows go: a predicate on partition columns; the new rows must match it too.
             params: values for placeholders in ``where``.
             dynamic_partitions: replace exactly the partitions that occur in ``data``.
+            txn: as for ``append``.
             truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
 
         Raises:
@@ -406,13 +422,14 @@ class Table:
             CommitConflictError: another writer changed what is replaced here since this handle's version.
         """
         self._check_writable("overwrite")
-        base = self._snapshot
+        base, writer = self._snapshot, self._writer()
         after, result = overwrite_rows(
-            self._writer(),
+            writer,
             base,
             data,
             where=self._predicate(where, params),
             dynamic_partitions=dynamic_partitions,
+            txn=parse_txn(txn, writer.environment, table=self.uri),
             truncate_ns=truncate_ns,
         )
         self._move_to(after)
@@ -557,10 +574,12 @@ def _write_new(
     partition_by: str | Sequence[str],
     properties: Mapping[str, Any] | None,
     *,
+    txn: tuple[str, int] | None,
     truncate_ns: bool,
 ) -> Table:
     from lakefmt.schema.sources import open_source
 
+    number = parse_txn(txn, writer.environment, table=writer.store.uri)
     source = open_source(data)
     plan = plan_create(
         source.schema,
@@ -577,6 +596,7 @@ def _write_new(
             source,
             join_existing=mode == "append",
             replace_existing=mode == "overwrite",
+            txn=number,
             truncate_ns=truncate_ns,
         )
     except TableExistsError:
@@ -587,15 +607,21 @@ def _write_new(
 
 
 def _write_existing(
-    table: Table, data: Any, mode: WriteMode, partition_by: str | Sequence[str], *, truncate_ns: bool
+    table: Table,
+    data: Any,
+    mode: WriteMode,
+    partition_by: str | Sequence[str],
+    *,
+    txn: tuple[str, int] | None,
+    truncate_ns: bool,
 ) -> Table:
     if mode in ("append", "overwrite"):
         _check_same_partitioning(table, partition_names(partition_by))
     match mode:
         case "append":
-            table.append(data, truncate_ns=truncate_ns)
+            table.append(data, txn=txn, truncate_ns=truncate_ns)
         case "overwrite":
-            table.overwrite(data, truncate_ns=truncate_ns)
+            table.overwrite(data, txn=txn, truncate_ns=truncate_ns)
         case "error":
             raise TableExistsError(
                 "There is a table here already",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lakefmt.log.actions import Metadata
     from lakefmt.schema import ColumnMapping
 
-__all__ = ["check_readable", "check_writable", "column_mapping_of", "protocol_for"]
+__all__ = ["check_readable", "check_writable", "column_mapping_of", "protocol_for", "supported_features"]
 
 MAX_READER_VERSION: Final = 3
 MAX_WRITER_VERSION: Final = 7
@@ -82,6 +82,13 @@ _ACTIVE_BY_FIELD: Final = {
 _CONSTRAINT_PREFIX: Final = "delta.constraints."
 # Row tracking asks for ids on every added file as soon as it is supported, active or not.
 _ACTIVE_WHEN_SUPPORTED: Final = frozenset({"rowTracking"})
+
+
+def supported_features(protocol: Protocol) -> frozenset[str]:
+    """Return the features that a protocol lists, or that its versions stand for, to readers or to writers."""
+    return _features(protocol.min_reader_version, protocol.reader_features, _LEGACY_READER, 3) | _features(
+        protocol.min_writer_version, protocol.writer_features, _LEGACY_WRITER, 7
+    )
 
 
 def check_readable(

@@ -23,6 +23,9 @@ class Candidates(Protocol):
     def num_files(self) -> int:
         """How many they are."""
 
+    def log_paths(self) -> pa.ChunkedArray[Any]:
+        """Return the files' paths, as in the log."""
+
     def partition_texts(self, place: int) -> pa.ChunkedArray[Any]:
         """Return the log's texts of a partition column, by its place among them; one per file."""
 

@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lakefmt.errors import CorruptTableError, InvalidInputError, ObjectNotFoundError, UnsupportedFeatureError
+from lakefmt.log.actions import DeletionVectorDescriptor
 from lakefmt.log.paths import is_absolute_path
-from lakefmt.manifest.deletion_vectors import DeletedRows, decode_deletion_vector
-from lakefmt.manifest.z85 import decode_z85
+from lakefmt.manifest.deletion_vectors import DeletedRows, decode_deletion_vector, encode_deletion_vector
+from lakefmt.manifest.z85 import decode_z85, encode_z85
 from lakefmt.store.location import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lakefmt.log import DeletionVectorDescriptor
     from lakefmt.store import Store
 
-__all__ = ["encode_vector_file", "load_deletion_vector"]
+__all__ = ["encode_vector_file", "load_deletion_vector", "store_deletion_vectors"]
 
 _VERSION = b"\x01"
 _LENGTH = struct.Struct(">I")  # of a vector, and of its checksum behind it
 _NAME_LENGTH = 20  # of a UUID in Z85
 # A vector that begins before is read from the file's first byte on, which is its version: one request for both.
 _NEAR_BYTES = 4096
+
+_MOST_INLINE_BYTES = 4096  # all vectors of a commit together: every reader of the log reads past them
 
 # More than any bitmap takes for so many rows; a descriptor that asks for more is not followed.
 _BLOCK_ROWS = 1 << 16
@@ -79,6 +81,40 @@ def load_deletion_vector(
             "come back",
         ) from error
     return rows
+
+
+def store_deletion_vectors(
+    store: Store, vectors: Sequence[DeletedRows], name: UUID
+) -> tuple[list[DeletionVectorDescriptor], str | None]:
+    """Keep some vectors, durably, where a commit can name them.
+
+    Few small ones stand in the log itself, which spares a request to whoever writes and to whoever reads; else all go
+    into one file.
+
+    Args:
+        store: the table's.
+        vectors: of as many files.
+        name: for the file, if there will be one.
+
+    Returns:
+        The descriptors, in order, and the key of the file, None where none was needed.
+
+    Raises:
+        StoreError: storage refused.
+    """
+    encoded = [encode_deletion_vector(rows) for rows in vectors]
+    if sum(map(len, encoded)) <= _MOST_INLINE_BYTES:
+        return [
+            DeletionVectorDescriptor("i", encode_z85(data), len(data), rows.cardinality)
+            for data, rows in zip(encoded, vectors, strict=True)
+        ], None
+    data, offsets = encode_vector_file(encoded)
+    key = f"deletion_vector_{name}.bin"
+    store.put(key, data)
+    return [
+        DeletionVectorDescriptor("u", encode_z85(name.bytes), len(vector), rows.cardinality, offset)
+        for vector, rows, offset in zip(encoded, vectors, offsets, strict=True)
+    ], key
 
 
 def encode_vector_file(vectors: Sequence[bytes]) -> tuple[bytes, list[int]]:

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.errors import InvalidInputError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pyroaring
 
 __all__ = ["DeletedRows", "decode_deletion_vector", "encode_deletion_vector"]
@@ -38,11 +42,27 @@ class DeletedRows:
     bitmap: pyroaring.BitMap64
 
     @classmethod
+    def of(cls, positions: Iterable[int]) -> DeletedRows:
+        """Return a value that deletes the rows at these positions. Raises InvalidInputError where one is none."""
+        from pyroaring import BitMap64
+
+        try:
+            rows = cls(BitMap64(positions))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(f"Positions of rows are whole numbers from 0 on ({error})") from error
+        if rows.end > _MOST_ROWS:
+            raise InvalidInputError(f"{rows.end - 1} is no position of a row")
+        return rows
+
+    @classmethod
     def none(cls) -> DeletedRows:
         """Return a value that deletes no row."""
         from pyroaring import BitMap64
 
         return cls(BitMap64())
+
+    def __or__(self, other: DeletedRows) -> DeletedRows:
+        return DeletedRows(self.bitmap | other.bitmap)
 
     @property
     def cardinality(self) -> int:
@@ -65,12 +85,13 @@ class DeletedRows:
         # Positions scattered over the range leave nulls where none fell; nothing here is a loop over rows.
         compute: Any = pc
         fallen: Any = compute.inverse_permutation(
-            self._positions(start, length), max_index=length - 1, output_type=pa.int32()
+            self.positions(start, length), max_index=length - 1, output_type=pa.int32()
         )
         kept: pa.BooleanArray = fallen.is_null()
         return kept
 
-    def _positions(self, start: int, length: int) -> Any:
+    def positions(self, start: int, length: int) -> Any:
+        """Return where the deleted ones of ``length`` rows from row ``start`` on are among these, ascending."""
         import pyarrow.compute as pc
         from pyroaring import BitMap64
 

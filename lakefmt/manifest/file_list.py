@@ -150,6 +150,11 @@ class FileList:
         compute: Any = pc
         return compute.coalesce(known, StatisticsReader(self.table["stats"], Schema(())).num_records())
 
+    def log_paths(self) -> pa.ChunkedArray[Any]:
+        """Return the files' paths, as in the log."""
+        paths: pa.ChunkedArray[Any] = self.table["path"]
+        return paths
+
     def partition_texts(self, place: int) -> pa.ChunkedArray[Any]:
         """Return the log's texts of a partition column, by its place among them."""
         import pyarrow.compute as pc
@@ -210,6 +215,26 @@ class FileList:
             ids = join(paths, vector_ids(vectors), "\0")
             drop = pc.or_(drop, pc.is_in(ids, value_set=pa.array(with_vector, pa.string())))
         return self.filter(pc.invert(drop))
+
+    def to_adds(self, *, data_change: bool = True) -> list[AddFile]:
+        """Return these files as ``add`` actions; for the files of one commit, not for a whole large table."""
+        from lakefmt.log.actions import AddFile, DeletionVectorDescriptor
+
+        return [
+            AddFile(
+                path=row["path"],
+                partition_values=row["partition_values"] or {},
+                size_bytes=row["size_bytes"],
+                modified_ms=row["modified_ms"],
+                data_change=data_change,
+                stats=row["stats"],
+                tags=dict(row["tags"]) if row["tags"] else None,
+                deletion_vector=DeletionVectorDescriptor(**row["deletion_vector"])
+                if row["deletion_vector"]
+                else None,
+            )
+            for row in self.table.to_pylist()
+        ]
 
     def to_removes(self, deleted_ms: int, *, data_change: bool = True) -> list[RemoveFile]:
         """Return ``remove`` actions for these files; for the files of one commit, not for a whole large table."""

@@ -8,6 +8,7 @@ null counts for every column, and bounds for numbers, texts, dates and times.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +34,7 @@ __all__ = [
     "nan_free_files",
     "statistics_columns",
     "statistics_tags",
+    "widen_statistics",
 ]
 
 FLOAT_BOUNDS_TAG = "lakefmt.floatBounds"
@@ -67,6 +69,27 @@ def encode_statistics(statistics: FileStatistics) -> str:
         "tightBounds": True,
     }
     return orjson.dumps(document).decode()
+
+
+def widen_statistics(stats: str | None, num_records: int) -> str:
+    """Return a file's statistics as they are once some of its rows are deleted by a vector: wide bounds.
+
+    Numbers stay the texts they are: a decimal of 38 digits is no float.
+
+    Args:
+        stats: JSON text that the log has for the file, if any; what is no statistics is left out.
+        num_records: rows of the data file, which the protocol asks for beside a vector.
+    """
+    try:
+        as_they_are: Any = orjson.Fragment
+        document = json.loads(
+            stats or "{}", parse_float=as_they_are, parse_int=as_they_are, parse_constant=as_they_are
+        )
+    except (ValueError, RecursionError):
+        document = {}
+    if not isinstance(document, dict):
+        document = {}
+    return orjson.dumps(document | {"numRecords": num_records, "tightBounds": False}).decode()
 
 
 def statistics_tags(statistics: FileStatistics) -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lakefmt.manifest import Candidates
     from lakefmt.schema import FieldPath, Schema
 
-__all__ = ["PredicatePruner", "covers", "prune"]
+__all__ = ["PathPruner", "PredicatePruner", "covers", "prune"]
 
 _MANY_FILES = 5_000  # of so many, a first look passes over what counts would tell beside the bounds
 
@@ -47,6 +47,28 @@ class PredicatePruner:
     def choose(self, files: Candidates) -> pa.BooleanArray:
         """Return for each file whether it may."""
         return prune(files, self.predicate, self.schema, self.partition_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPruner:
+    """Chooses files by name; implements ``manifest.Pruner``.
+
+    Attributes:
+        paths: as in the log.
+    """
+
+    paths: frozenset[str]
+
+    def may_match(self, bounds_of: BoundsOf, count: int) -> pa.BooleanArray:  # noqa: ARG002 - bounds tell no names
+        """Return for each group of files that it may hold one."""
+        return pa.array([True] * count, pa.bool_())
+
+    def choose(self, files: Candidates) -> pa.BooleanArray:
+        """Return for each file whether it is one of them."""
+        import pyarrow.compute as pc
+
+        found: Any = pc.is_in(files.log_paths(), value_set=pa.array(self.paths, pa.string()))
+        return cast("pa.BooleanArray", found.combine_chunks())
 
 
 def prune(

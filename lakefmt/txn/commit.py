@@ -31,6 +31,7 @@ from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.find_commit import find_commit
 from lakefmt.txn.patience import Patience
 from lakefmt.txn.rebase import catch_up, is_gone, rebase
+from lakefmt.txn.staging import discard_staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,11 +92,23 @@ def commit(writer: Writer, snapshot: Snapshot, changes: Changes) -> Snapshot:
         UnknownOutcomeError: the store did not say within the writer's ``timeout_s`` whether it was applied.
         StoreError: the store failed, or cannot commit at all.
     """
-    store, environment = writer.store, writer.environment
+    attempts = _Attempts(writer, commit_queue(writer.store), snapshot, changes)
+    try:
+        after = _commit(writer, snapshot, attempts)
+    except StoreError:
+        raise  # the outcome may be unknown: what a version may name is never deleted
+    except LakefmtError:
+        discard_staged(writer.store, attempts.changes)
+        raise
+    return after
+
+
+def _commit(writer: Writer, snapshot: Snapshot, attempts: _Attempts) -> Snapshot:
+    store, environment, changes = writer.store, writer.environment, attempts.changes
     check_can_commit(store)
     check_writable(snapshot.protocol, snapshot.metadata, table=store.uri, version=snapshot.version)
     snapshot.check_adds_up()
-    if changes.removes and snapshot.properties.append_only:
+    if snapshot.properties.append_only and any(remove.data_change for remove in changes.removes):
         raise InvalidInputError(
             "The table is append-only (delta.appendOnly = true): no row may be removed",
             table=store.uri,
@@ -103,8 +116,7 @@ def commit(writer: Writer, snapshot: Snapshot, changes: Changes) -> Snapshot:
             hint="Append instead, or set the property to false",
         )
     patience = Patience(environment, writer.timeout_s)
-    queue = commit_queue(store)
-    attempts = _Attempts(writer, queue, snapshot, changes)
+    queue = attempts.queue
     while True:
         if not queue.turns.take(patience.left_s()):
             raise attempts.time_is_up()
@@ -118,6 +130,8 @@ def commit(writer: Writer, snapshot: Snapshot, changes: Changes) -> Snapshot:
         if patience.is_over:
             raise attempts.time_is_up()
         patience.pause(environment.monotonic_s() - started_s)
+    if attempts.changes.is_empty:
+        return after
     _log.info("%s: committed version %d, %s", store.uri, after.version, changes.operation)
     _follow_up(writer, after)
     return after
@@ -131,14 +145,18 @@ class _Attempts:
         queue: what is known in this process.
         base: the version that the changes were made on.
         changes: ours.
+
+    Attributes:
+        queue: as given.
+        changes: ours, as they are on top of what has been seen so far.
     """
 
     def __init__(self, writer: Writer, queue: CommitQueue, base: Snapshot, changes: Changes) -> None:
         self._writer = writer
         self._store = writer.store
-        self._queue = queue
+        self.queue = queue
         self._base = base
-        self._changes = changes
+        self.changes = changes
         self._txn_id = writer.environment.new_id()
         self._tried = -1  # the version of the last attempt
         self._doubt: UnknownOutcomeError | None = None  # an attempt that may have been applied
@@ -147,6 +165,8 @@ class _Attempts:
         """Put the version after the newest one; None where somebody else was first, or nobody knows who was."""
         try:
             after = self._catch_up()
+            if after is None and self.changes.is_empty:
+                return self._base  # all that was to be rewritten was left to others
             return self._put() if after is None else after
         except UnknownOutcomeError:
             raise  # for good: nothing is left that could tell
@@ -160,7 +180,7 @@ class _Attempts:
 
     def _put(self) -> Snapshot | None:
         environment, base = self._writer.environment, self._base
-        ours = complete(self._changes, base, environment.now_ms(), self._txn_id)
+        ours = complete(self.changes, base, environment.now_ms(), self._txn_id)
         data = encode_commit(ours)
         version = self._tried = base.version + 1
         try:
@@ -172,7 +192,7 @@ class _Attempts:
             return None
         ours = replace(ours, size_bytes=len(data))
         after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
-        self._queue.learn([(version, ours)], after)
+        self.queue.learn([(version, ours)], after)
         return after
 
     def time_is_up(self) -> Exception:
@@ -190,12 +210,12 @@ class _Attempts:
 
     def _catch_up(self) -> Snapshot | None:
         """Move to the newest version known; return our own commit's snapshot where an earlier attempt had made it."""
-        winners, newest = self._queue.known_since(self._base)
+        winners, newest = self.queue.known_since(self._base)
         found = self._read_after(newest)
         if found is None:
             if newest is self._base:
                 return self._leap()
-            self._queue.forget()
+            self.queue.forget()
             return self._catch_up()
         commits, modified_ms = found
         more = list(enumerate(commits, newest.version + 1))
@@ -203,7 +223,7 @@ class _Attempts:
             return after
         if more:
             newest = extend_snapshot(self._store, newest, commits, modified_ms)
-            self._queue.learn(more, newest)
+            self.queue.learn(more, newest)
         self._base = newest
         return None
 
@@ -237,17 +257,17 @@ class _Attempts:
             _log.debug("%s: rebasing on version %d", self._store.uri, winners[-1][0])
             # The version that we tried is another's: ours was not applied, and never will be.
             self._doubt = None
-            self._changes = rebase(self._writer, self._base, self._changes, winners)
+            self.changes = rebase(self._writer, self._base, self.changes, winners)
         return None
 
     def _leap(self) -> Snapshot | None:
         """Go on from the newest version where the log no longer tells all that came since the base."""
         if self._doubt is not None:
-            found = find_commit(self._store, self._base, self._changes, self._txn_id)
+            found = find_commit(self._store, self._base, self.changes, self._txn_id)
             if found is None:
                 raise self._doubt
             return found
-        self._base = catch_up(self._store, self._base, self._changes)
+        self._base = catch_up(self._store, self._base, self.changes)
         return None
 
 

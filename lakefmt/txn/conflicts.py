@@ -1,89 +1,296 @@
-"""Whether a transaction still stands after others have committed; pure.
+"""Whether a transaction still stands after others have committed, and as what; pure.
 
-The rules are those of the reference implementation's ``WriteSerializable`` isolation: an append that looked at
-nothing never conflicts and is never in another's way; metadata and protocol changes are in everybody's way; a
-statement that read or removes files conflicts with who removed one of them, or added one that it would have read.
+The rules are those of the reference implementation, file by file; below files, rows are what counts: two commits
+that delete other rows of one file both stand, and so does one that only moved rows. Who appends without having looked
+at the table is never in anybody's way, nor anybody in its.
+
+What has to be known of deletion vectors is handed in. Where something is missing, the answer is which.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pyarrow as pa
+
+from lakefmt.isolation import IsolationLevel
+from lakefmt.log import AddFile, RemoveFile
+from lakefmt.manifest.deletion_vectors import DeletedRows
 from lakefmt.manifest.file_list import FileList
 from lakefmt.scan.prune import prune
+from lakefmt.snapshot.replay import replay_state
+from lakefmt.txn.metadata_conflicts import ROW_TRACKING_DOMAIN, Conflict, judge_metadata
+from lakefmt.txn.row_changes import paths_of_rows, vector_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lakefmt.log import Commit
     from lakefmt.snapshot import Snapshot
     from lakefmt.txn.changes import Changes
+    from lakefmt.txn.row_changes import FileRows, Rewrite, RowDelete
 
-__all__ = ["Conflict", "check_conflicts"]
+__all__ = ["Conflict", "Rebase", "Vectors", "VectorsNeeded", "check_conflicts", "choose_isolation"]
+
+Vectors: TypeAlias = "Mapping[tuple[str, str], DeletedRows]"
+"""Deleted rows by path and vector id of the logical file that they are of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
-    """Why two commits cannot both stand.
+class Rebase:
+    """Both stand.
 
     Attributes:
-        kind: ``metadata``, ``protocol``, ``removed``, ``added`` or ``transaction``.
-        version: the winner's.
-        detail: what overlapped, as the end of a sentence.
-        path: the file that overlapped, if one did.
-        retry_helps: whether the same statement can succeed on the newest version.
+        changes: ours on top of the winners; where ``moved``, without the actions of row deletes and rewrites, which
+            are to be made anew.
+        moved: whether winners changed files that rows are deleted in, or that are rewritten.
+        dropped: rewrites that are left out, because winners changed their files in a way that cannot be carried over.
     """
 
-    kind: str
-    version: int
-    detail: str
-    path: str | None = None
-    retry_helps: bool = True
+    changes: Changes
+    moved: bool = False
+    dropped: tuple[Rewrite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VectorsNeeded:
+    """It depends on these deletion vectors: ask again with them.
+
+    Attributes:
+        files: logical files with a vector, and the rows of their data files.
+    """
+
+    files: tuple[tuple[AddFile | RemoveFile, int], ...]
+
+
+def choose_isolation(ours: Changes, of_table: IsolationLevel) -> IsolationLevel:
+    """Return the level that a commit is judged by: the table's, or less for one that only moves rows.
+
+    As ``TransactionHelper.canDowngradeToSnapshotIsolation`` of the reference implementation.
+    """
+    others = ours.protocol or ours.metadata or ours.transactions
+    domains = [each for each in ours.domains if each.domain != ROW_TRACKING_DOMAIN]
+    return of_table if ours.changes_data or others or domains else IsolationLevel.SNAPSHOT_ISOLATION
 
 
 def check_conflicts(
-    ours: Changes, winners: Sequence[tuple[int, Commit]], snapshot: Snapshot
-) -> Conflict | None:
-    """Judge our changes, made on ``snapshot``, against the commits that came since; None: rebase.
+    ours: Changes,
+    winners: Sequence[tuple[int, Commit]],
+    snapshot: Snapshot,
+    isolation: IsolationLevel = IsolationLevel.WRITE_SERIALIZABLE,
+    vectors: Vectors | None = None,
+) -> Rebase | Conflict | VectorsNeeded:
+    """Judge our changes, made on ``snapshot``, against the commits that came since.
 
     Args:
         ours: what we want to commit.
         winners: (version, commit) of every commit since, oldest first.
         snapshot: the version ours was made on.
+        isolation: the table's level.
+        vectors: those that are known.
     """
+    level = choose_isolation(ours, isolation)
+    case = _Case(ours, winners, snapshot, level, vectors or {}, paths_of_rows(ours))
+    state = snapshot.state
     for version, winner in winners:
-        if (found := _judge(ours, version, winner, snapshot)) is not None:
+        found = judge_metadata(ours, version, winner, state) or case.judge_files(version, winner)
+        if found is not None:
             return found
-    return None
+        state = replay_state(state, [winner])
+    rebased = case.rebase_rows()
+    if case.needed and not isinstance(rebased, Conflict):
+        return VectorsNeeded(tuple(case.needed.values()))
+    return rebased
 
 
-def _judge(ours: Changes, version: int, winner: Commit, snapshot: Snapshot) -> Conflict | None:
-    if winner.protocol is not None:
-        return Conflict("protocol", version, "changed the table's protocol")
-    if winner.metadata is not None:
-        return Conflict("metadata", version, "changed the table's schema or properties")
-    apps = {txn.app_id for txn in ours.transactions} & {txn.app_id for txn in winner.transactions}
-    if apps:
-        return Conflict("transaction", version, f"recorded progress of application {min(apps)} as well")
-    domains = {d.domain for d in ours.domains} & {d.domain for d in winner.domains}
-    if domains:
-        return Conflict("metadata", version, f"changed the metadata domain {min(domains)} as well")
-    removed = {remove.path for remove in winner.removes}
-    for remove in ours.removes:
-        if remove.path in removed:
-            return Conflict("removed", version, "removed a file that this one removes", remove.path)
-    if ours.read_predicate is None:
+@dataclass(slots=True)
+class _Case:
+    ours: Changes
+    winners: Sequence[tuple[int, Commit]]
+    snapshot: Snapshot
+    isolation: IsolationLevel
+    vectors: Vectors
+    derived: frozenset[str]  # the files that adds and removes of ours were made for from rows
+    needed: dict[tuple[str, str], tuple[AddFile | RemoveFile, int]] = field(default_factory=dict)
+
+    # --- file by file --------------------------------------------------------------------------------------------
+
+    def judge_files(self, version: int, winner: Commit) -> Conflict | None:
+        """Judge one winner by the files it added and removed, but for those in which we change rows."""
+        theirs = {remove.path: remove for remove in winner.removes}
+        both = [
+            theirs[remove.path]
+            for remove in self.ours.removes
+            if remove.path in theirs and remove.path not in self.derived
+        ]
+        if gone := [remove.path for remove in both if remove.data_change]:
+            return Conflict("removed", version, "removed rows of a file that this one removes", gone[0])
+        found = self._judge_added(version, winner) or self._judge_taken_from_reads(version, winner)
+        return found or (_rearranged(version, both[0].path) if both else None)
+
+    def _judge_added(self, version: int, winner: Commit) -> Conflict | None:
+        ours = self.ours
+        own = {add.path for add in ours.adds} - self.derived
+        for add in winner.adds:
+            if add.path in own:
+                return Conflict("added", version, "added a file that this one adds", add.path)
+        blind = bool(winner.info and winner.info.is_blind_append) and not winner.removes
+        match self.isolation:
+            case IsolationLevel.SNAPSHOT_ISOLATION:
+                return None
+            case IsolationLevel.WRITE_SERIALIZABLE if blind and ours.metadata is None:
+                return None
+        # Rows that were only moved (dataChange false) are no new ones. (To the reference they are.)
+        adds = [add for add in winner.adds if add.data_change]
+        if not ours.reads or not adds:
+            return None
+        removed = {remove.path: remove for remove in winner.removes}
+        files = FileList.from_adds(adds, self.snapshot.partition_keys)
+        for read in ours.reads:
+            matching: Any = prune(
+                files, read.predicate, self.snapshot.schema, self.snapshot.partition_columns
+            )
+            for add in [add for add, hit in zip(adds, matching.to_pylist(), strict=True) if hit]:
+                if self._brings_rows(add, removed.get(add.path)):
+                    which = "" if read.predicate.is_always_true else f" (where {read.predicate.sql})"
+                    detail = f"added rows that this one would have read{which}"
+                    return Conflict("added", version, detail, add.path)
         return None
-    blind = bool(winner.info and winner.info.is_blind_append) and not winner.removes
-    added = [add for add in winner.adds if add.data_change]
-    if blind or not added:
+
+    def _brings_rows(self, add: AddFile, removed: RemoveFile | None) -> bool:
+        """Whether a winner's file has rows that the one it takes the place of has not."""
+        if removed is None:
+            return True
+        if removed.deletion_vector is None:
+            return False
+        if add.deletion_vector is None:
+            return removed.deletion_vector.cardinality > 0
+        if vector_id(add) == removed.deletion_vector.unique_id:
+            return False
+        num_rows = FileList.from_adds([add], self.snapshot.partition_keys).num_records()[0].as_py()
+        if num_rows is None:
+            return True
+        before, now = self._rows_of(removed, num_rows), self._rows_of(add, num_rows)
+        return before is not None and now is not None and bool(before.bitmap - now.bitmap)
+
+    def _judge_taken_from_reads(self, version: int, winner: Commit) -> Conflict | None:
+        """Judge a winner by the rows that it took from files of which we read more than we write.
+
+        Rows that it moved are still there. (The reference conflicts; delta-rs does not.)
+        """
+        gone = [remove.path for remove in winner.removes if remove.data_change]
+        for read in self.ours.reads:
+            if read.files is None or not gone:
+                continue
+            import pyarrow.compute as pc
+
+            hits: Any = pc.is_in(
+                pa.array(gone, pa.string()), value_set=read.files.table["path"].combine_chunks()
+            )
+            if (place := pc.index(hits, True).as_py()) >= 0:
+                return Conflict("removed", version, "removed rows of a file that this one read", gone[place])
         return None
-    files = FileList.from_adds(added, snapshot.partition_keys)
-    matching = prune(files, ours.read_predicate, snapshot.schema, snapshot.partition_columns)
-    hits = files.filter(matching)
-    if hits.num_files:
-        return Conflict(
-            "added", version, "added rows that this one would have read", hits.table["path"][0].as_py()
+
+    # --- row by row ----------------------------------------------------------------------------------------------
+
+    def rebase_rows(self) -> Rebase | Conflict:
+        """Return our changes with row deletes and rewrites as they are on top of the winners."""
+        ours = self.ours
+        if not ours.row_deletes and not ours.rewrites:
+            return Rebase(ours)
+        touched = _newest(self.winners, self.derived)
+        if not touched:
+            return Rebase(ours)
+        deletes: list[RowDelete] = []
+        for delete in ours.row_deletes:
+            moved = self._rebase_delete(delete, touched)
+            if isinstance(moved, Conflict):
+                return moved
+            deletes.append(moved)
+        rebased = [self._rebase_rewrite(rewrite, touched) for rewrite in ours.rewrites]
+        kept = tuple([rewrite for rewrite in rebased if rewrite is not None and not rewrite.is_empty])
+        dropped = [
+            old for old, new in zip(ours.rewrites, rebased, strict=True) if new is None or new.is_empty
+        ]
+        changes = replace(
+            ours,
+            adds=tuple([add for add in ours.adds if add.path not in self.derived]),
+            removes=tuple([remove for remove in ours.removes if remove.path not in self.derived]),
+            row_deletes=tuple(deletes),
+            rewrites=kept,
         )
-    return None
+        return Rebase(changes, moved=True, dropped=tuple(dropped))
+
+    def _rebase_delete(
+        self, delete: RowDelete, touched: Mapping[str, tuple[int, AddFile | RemoveFile]]
+    ) -> RowDelete | Conflict:
+        path = delete.before.file.path
+        if path not in touched:
+            return delete
+        version, action = touched[path]
+        now = self._now(delete.before, action)
+        if now is None:
+            if not action.data_change:
+                return _rearranged(version, path)
+            return Conflict(
+                "removed", version, "removed the rows of a file that this one deletes rows of", path
+            )
+        if both := len(now.deleted.bitmap & delete.rows.bitmap):
+            count = f"{both:,} row{'' if both == 1 else 's'}"
+            return Conflict("rows", version, f"deleted {count} that this one deletes, too", path)
+        return replace(delete, before=now)
+
+    def _rebase_rewrite(
+        self, rewrite: Rewrite, touched: Mapping[str, tuple[int, AddFile | RemoveFile]]
+    ) -> Rewrite | None:
+        found: Rewrite | None = rewrite
+        for each in rewrite.inputs:
+            path = each.file.path
+            if found is not None and path in touched:
+                now = self._now(each, touched[path][1])
+                if now is not None or path not in found.gone:
+                    found = found.moved(path, now)
+        return found
+
+    def _now(self, before: FileRows, action: AddFile | RemoveFile) -> FileRows | None:
+        """Return a file as a winner left it, None if it is not there any more."""
+        if isinstance(action, RemoveFile):
+            return None
+        if vector_id(action) == vector_id(before.file):
+            return replace(before, file=action)
+        rows = self._rows_of(action, before.num_rows)
+        return replace(before, file=action, deleted=before.deleted if rows is None else rows)
+
+    def _rows_of(self, file: AddFile | RemoveFile, num_rows: int) -> DeletedRows | None:
+        """Return the deleted rows of a logical file; None, and noted as needed, if they are not known."""
+        vector = file.deletion_vector
+        if vector is None:
+            return DeletedRows.none()
+        key = (file.path, vector.unique_id)
+        if key not in self.vectors:
+            self.needed[key] = (file, num_rows)
+        return self.vectors.get(key)
+
+
+def _newest(
+    winners: Iterable[tuple[int, Commit]], paths: frozenset[str]
+) -> dict[str, tuple[int, AddFile | RemoveFile]]:
+    """Return the last action on each of some paths, and its version; in one commit an add comes after a remove."""
+    found: dict[str, tuple[int, AddFile | RemoveFile]] = {}
+    for version, winner in winners:
+        for action in chain[AddFile | RemoveFile](winner.removes, winner.adds):
+            if action.path in paths:
+                found[action.path] = (version, action)
+    return found
+
+
+def _rearranged(version: int, path: str) -> Conflict:
+    return Conflict(
+        "rearranged",
+        version,
+        "moved the rows of a file that this one changes to other files",
+        path,
+        hint="Find the rows again in the newest version: run the statement again there",
+    )

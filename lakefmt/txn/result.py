@@ -19,13 +19,14 @@ class WriteResult:
     """The outcome of a write.
 
     Attributes:
-        version: the table's version now.
+        version: the version that it made; where nothing was committed, the newest one seen.
         operation: what was done: ``append``, ``overwrite``.
         num_rows: rows written.
         num_files: data files written.
         size_bytes: their bytes.
         num_removed_files: data files that are no longer part of the table.
-        committed: False where there was nothing to commit (an append without rows).
+        committed: False where there was nothing to commit: an append without rows, or a write with a ``txn`` that the
+            table has already.
         notes: what the writer should know, such as empty strings that became NULL.
     """
 
@@ -44,7 +45,8 @@ class WriteResult:
 
     def __repr__(self) -> str:
         if not self.committed:
-            return f"{self.operation}: nothing to commit, still version {self.version}"
+            text = f"{self.operation}: nothing to commit, still version {self.version}"
+            return "\n".join([text, *(f"  note: {note}" for note in self.notes)])
         removed = f", {count_of(self.num_removed_files, 'file')} removed" if self.num_removed_files else ""
         text = (
             f"{self.operation}: version {self.version}, {count_of(self.num_rows, 'row')} "

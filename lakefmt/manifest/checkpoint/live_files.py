@@ -84,6 +84,12 @@ class LiveFiles:
         """How many they are."""
         return self._num_rows if self._rows is None else len(self._rows)
 
+    def log_paths(self) -> pa.ChunkedArray[Any]:
+        """Return their paths, as in the log."""
+        with self._file.reading():
+            paths: Any = self._load([_PATH])[_PATH].cast(pa.string())
+        return paths if isinstance(paths, pa.ChunkedArray) else pa.chunked_array([paths])
+
     def partition_texts(self, place: int) -> pa.ChunkedArray[Any]:
         """Return the log's texts of a partition column."""
         from lakefmt.manifest.checkpoint.add_columns import map_values

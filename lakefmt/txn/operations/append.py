@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.engine import discard_files, write_files
-from lakefmt.errors import LakefmtError, StoreError
+from lakefmt.engine import write_files
+from lakefmt.errors import LakefmtError
 from lakefmt.log.features import check_writable
 from lakefmt.schema.conform import conform_batches
 from lakefmt.txn.changes import Changes
 from lakefmt.txn.commit import check_can_commit, commit
 from lakefmt.txn.data_files import plan_write, to_add
+from lakefmt.txn.once import once
 from lakefmt.txn.operations.parameters import partition_parameter
 from lakefmt.txn.result import WriteResult, count_of
 
@@ -19,32 +20,48 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakefmt.engine import WrittenFile
+    from lakefmt.log import TransactionId
     from lakefmt.snapshot import Snapshot
     from lakefmt.txn.writer import Writer
 
-__all__ = ["append", "append_files", "commit_files", "notes_on", "stage_rows", "write_metrics"]
+__all__ = ["append", "append_files", "notes_on", "stage_rows", "write_metrics"]
 
 _log = logging.getLogger("lakefmt")
 
 
 def append(
-    writer: Writer, snapshot: Snapshot, data: Any, *, truncate_ns: bool = False
+    writer: Writer,
+    snapshot: Snapshot,
+    data: Any,
+    *,
+    txn: TransactionId | None = None,
+    truncate_ns: bool = False,
 ) -> tuple[Snapshot, WriteResult]:
     """Append ``data`` (all that ``conform_batches`` takes) and return the snapshot after it.
+
+    Args:
+        writer: who commits, and where.
+        snapshot: the version to begin with.
+        data: rows.
+        txn: how far the application gets with this; where the table has it as far already, nothing is written.
+        truncate_ns: cut nanoseconds off.
 
     Raises:
         SchemaMismatchError, ConstraintViolationError: a row does not fit; nothing was committed.
         StoreError: storage failed.
     """
-    files = stage_rows(writer, snapshot, data, truncate_ns=truncate_ns)
-    return append_files(writer, snapshot, files)
+
+    def write(base: Snapshot) -> tuple[Snapshot, WriteResult]:
+        return append_files(writer, base, stage_rows(writer, base, data, truncate_ns=truncate_ns), txn=txn)
+
+    return once(writer, snapshot, "append", txn, write)
 
 
 def append_files(
-    writer: Writer, snapshot: Snapshot, files: Sequence[WrittenFile]
+    writer: Writer, snapshot: Snapshot, files: Sequence[WrittenFile], *, txn: TransactionId | None = None
 ) -> tuple[Snapshot, WriteResult]:
-    """Commit staged files as an append; no files, no commit."""
-    if not files:
+    """Commit staged files as an append; no files and no ``txn``, no commit."""
+    if not files and txn is None:
         return snapshot, WriteResult(snapshot.version, "append", committed=False)
     now_ms = writer.environment.now_ms()
     changes = Changes(
@@ -52,8 +69,10 @@ def append_files(
         parameters={"mode": "Append", "partitionBy": partition_parameter(snapshot)},
         metrics=write_metrics(files),
         adds=tuple(to_add(file, snapshot, now_ms) for file in files),
+        transactions=() if txn is None else (txn,),
+        staged_files=tuple(file.key for file in files),
     )
-    after = commit_files(writer, snapshot, changes, files)
+    after = commit(writer, snapshot, changes)
     return after, WriteResult(
         after.version,
         "append",
@@ -74,19 +93,6 @@ def stage_rows(writer: Writer, snapshot: Snapshot, data: Any, *, truncate_ns: bo
         return write_files(batches, plan_write(snapshot, writer.environment), store)
     except LakefmtError as error:
         error.table = error.table or store.uri
-        raise
-
-
-def commit_files(
-    writer: Writer, snapshot: Snapshot, changes: Changes, files: Sequence[WrittenFile]
-) -> Snapshot:
-    """Commit, and delete the staged files if it is certain that no version names them."""
-    try:
-        return commit(writer, snapshot, changes)
-    except StoreError:
-        raise  # the outcome may be unknown: a file that a version may name is never deleted
-    except LakefmtError:
-        discard_files(files, writer.store)
         raise
 
 

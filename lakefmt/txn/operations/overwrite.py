@@ -6,6 +6,7 @@ or dynamically, the partitions that occur in the new rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,9 +18,11 @@ from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.scan.prune import PredicatePruner, covers
 from lakefmt.schema import PrimitiveType
-from lakefmt.txn.changes import Changes
+from lakefmt.txn.changes import Changes, Read
+from lakefmt.txn.commit import commit
 from lakefmt.txn.data_files import to_add
-from lakefmt.txn.operations.append import commit_files, notes_on, stage_rows, write_metrics
+from lakefmt.txn.once import once
+from lakefmt.txn.operations.append import notes_on, stage_rows, write_metrics
 from lakefmt.txn.operations.parameters import json_text, partition_parameter
 from lakefmt.txn.result import WriteResult
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
     from lakefmt.engine import WrittenFile
     from lakefmt.expressions import Predicate
-    from lakefmt.log import AddFile
+    from lakefmt.log import AddFile, RemoveFile, TransactionId
     from lakefmt.snapshot import Snapshot
     from lakefmt.txn.writer import Writer
 
@@ -45,6 +48,7 @@ def overwrite(
     *,
     where: Predicate | None = None,
     dynamic_partitions: bool = False,
+    txn: TransactionId | None = None,
     truncate_ns: bool = False,
 ) -> tuple[Snapshot, WriteResult]:
     """Replace rows by ``data`` and return the snapshot after it.
@@ -55,6 +59,7 @@ def overwrite(
         data: the new rows, all that ``append`` takes; may have no rows.
         where: which rows go, a predicate on partition columns alone; None for all.
         dynamic_partitions: replace the partitions that occur in ``data``.
+        txn: how far the application gets with this; where the table has it as far already, nothing is written.
         truncate_ns: cut nanoseconds off.
 
     Raises:
@@ -63,35 +68,60 @@ def overwrite(
         CommitConflictError: another writer changed what is replaced here.
     """
     _check_reach(snapshot, where, dynamic_partitions=dynamic_partitions)
-    files = stage_rows(writer, snapshot, data, truncate_ns=truncate_ns)
+
+    def write(base: Snapshot) -> tuple[Snapshot, WriteResult]:
+        files = stage_rows(writer, base, data, truncate_ns=truncate_ns)
+        return _replace(writer, base, files, where, txn, dynamic_partitions=dynamic_partitions)
+
+    return once(writer, snapshot, "overwrite", txn, write)
+
+
+def _replace(
+    writer: Writer,
+    snapshot: Snapshot,
+    files: Sequence[WrittenFile],
+    where: Predicate | None,
+    txn: TransactionId | None,
+    *,
+    dynamic_partitions: bool,
+) -> tuple[Snapshot, WriteResult]:
+    """Commit staged files in the place of those that are replaced."""
+    now_ms = writer.environment.now_ms()
+
+    def find(base: Snapshot) -> tuple[RemoveFile, ...]:
+        found = _replaced_files(base, where, changes.adds, dynamic_partitions=dynamic_partitions)
+        return tuple(found.to_removes(now_ms))
+
     try:
-        now_ms = writer.environment.now_ms()
-        adds = tuple(to_add(file, snapshot, now_ms) for file in files)
-        if where is not None:
-            _check_rows_match(adds, where, snapshot)
-        removed = _replaced_files(snapshot, where, adds, dynamic_partitions=dynamic_partitions)
         changes = Changes(
             operation="WRITE",
             parameters=_parameters(snapshot, where, dynamic_partitions=dynamic_partitions),
-            metrics=write_metrics(files)
-            | {"numRemovedFiles": removed.num_files, "numRemovedBytes": removed.size_bytes},
-            adds=adds,
-            removes=tuple(removed.to_removes(now_ms)),
-            read_predicate=_read_predicate(where, files, snapshot, dynamic_partitions=dynamic_partitions),
+            adds=tuple(to_add(file, snapshot, now_ms) for file in files),
+            reads=(Read(_read_predicate(where, files, snapshot, dynamic_partitions=dynamic_partitions)),),
+            transactions=() if txn is None else (txn,),
+            staged_files=tuple(file.key for file in files),
+            find_removes=find,
         )
+        if where is not None:
+            _check_rows_match(changes.adds, where, snapshot)
+        removes = find(snapshot)
     except BaseException:
         discard_files(files, writer.store)
         raise
-    if not changes.adds and not changes.removes:
+    if not changes.adds and not removes and txn is None:
         return snapshot, WriteResult(snapshot.version, "overwrite", committed=False)
-    after = commit_files(writer, snapshot, changes, files)
+    metrics = write_metrics(files) | {
+        "numRemovedFiles": len(removes),
+        "numRemovedBytes": sum(remove.size_bytes or 0 for remove in removes),
+    }
+    after = commit(writer, snapshot, replace(changes, metrics=metrics, removes=removes))
     return after, WriteResult(
         after.version,
         "overwrite",
         num_rows=sum(file.num_rows for file in files),
         num_files=len(files),
         size_bytes=sum(file.size_bytes for file in files),
-        num_removed_files=removed.num_files,
+        num_removed_files=len(removes),
         notes=notes_on(files, snapshot),
     )
 

@@ -13,11 +13,12 @@ from lakefmt.errors import CommitConflictError, TableExistsError
 from lakefmt.schema import FIELD_IDS_PROPERTY
 from lakefmt.snapshot import Snapshot, load_snapshot
 from lakefmt.snapshot.replay import TableState
+from lakefmt.txn.once import once
 from lakefmt.txn.operations.append import append_files, stage_rows
 from lakefmt.txn.operations.create import create
 
 if TYPE_CHECKING:
-    from lakefmt.log import Metadata
+    from lakefmt.log import Metadata, TransactionId
     from lakefmt.txn.changes import Changes
     from lakefmt.txn.writer import Writer
 
@@ -32,6 +33,7 @@ def write_new(
     join_existing: bool,
     replace_existing: bool,
     truncate_ns: bool,
+    txn: TransactionId | None = None,
 ) -> Snapshot:
     """Create the table that ``plan`` describes with the rows of ``data``, and return its snapshot.
 
@@ -42,6 +44,7 @@ def write_new(
         join_existing: if another writer creates the same table meanwhile, append to it.
         replace_existing: the caller means to overwrite what is there, which a second try does.
         truncate_ns: cut nanoseconds off.
+        txn: how far the application gets with this.
 
     Raises:
         TableExistsError: another writer created a table here meanwhile, and neither was asked for.
@@ -84,7 +87,9 @@ def write_new(
                 version=base.version,
                 hint="Look at its schema, then run it again",
             ) from error
-    after, _ = append_files(writer, base, files)
+    after, result = once(writer, base, "append", txn, lambda at: append_files(writer, at, files, txn=txn))
+    if not result.committed:
+        discard_files(files, store)
     return after
 
 
