@@ -33,10 +33,12 @@ demo: setup  ## the main job on real data: 336,776 flights, four writers, time t
 test: setup  ## all tests
 	$(BIN)/python -m pytest -n 2
 
-soak: setup  ## fuzzing of logs, checkpoints and deletion vectors for some ten minutes, and of bytes that coverage leads to (with atheris)
+soak: setup  ## long runs from seeds of the clock, some fifteen minutes: damaged tables, writers under faults, killed processes
 	-VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[soak]'
-	LAKEFMT_SOAK=40 $(BIN)/python -m pytest -n 2 -q --timeout 3600 $(wildcard tests/properties/test_fuzz_*.py)
+	LAKEFMT_SOAK=15 $(BIN)/python -m pytest -n 2 -q --timeout 3600 $(wildcard tests/properties/test_fuzz_*.py) tests/stateful
 	$(BIN)/python -m tests.soak.fuzz_bytes
+	$(BIN)/python -m tests.soak.schedules
+	$(BIN)/python -m tests.soak.histories
 
 check: format lint types imports test  ## format, lint, types, import contract and tests
 

@@ -13,6 +13,7 @@ end ``check`` compares what everybody was told and has seen with what is in the 
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import uuid
@@ -23,7 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import CommitConflictError, LakefmtError, StoreError, VersionNotFoundError
+from lakefmt.errors import (
+    CommitConflictError,
+    CorruptTableError,
+    InvalidInputError,
+    LakefmtError,
+    StoreError,
+    VersionNotFoundError,
+)
 from lakefmt.manifest.file_list import vector_ids
 from lakefmt.scan import Scan
 from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
@@ -38,18 +46,22 @@ from lakefmt.txn.operations.append import append
 from lakefmt.txn.operations.create import create, plan_create
 from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.writer import Writer
+from lakefmt.upkeep import clean_log, compact_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lakefmt.testing.fault_store import Fault
     from lakefmt.testing.log_replay import LogicalFile, ReplayedVersion
+    from lakefmt.txn.environment import Environment
 
 __all__ = ["OPERATIONS", "JournalingStore", "SimulatedTable", "SimulatedWriter", "simulate"]
 
 _COMMIT = re.compile(r"_delta_log/(\d{20})\.json")
 _SCHEMA = pa.schema([pa.field("id", pa.int64())])
 _LONGEST_SKEW_MS = 5_000
+_LONGEST_JUMP_DAYS = 40  # past the 30 days that logs are kept
+_DAY_MS = 86_400_000
 _VERSIONS_LOADED = 3  # of all, beside the newest: loading takes most of a run's time
 
 
@@ -221,7 +233,7 @@ class SimulatedWriter:
     def __init__(self, table: SimulatedTable) -> None:
         self.table = table
         self._skew_ms = table.draw.randrange(-_LONGEST_SKEW_MS, _LONGEST_SKEW_MS)
-        self._store = table.open_store()
+        self.store = table.open_store()
         self._snapshot: Snapshot | None = None
 
     def run(self, operations: Sequence[Callable[[SimulatedWriter], None]]) -> None:
@@ -230,7 +242,7 @@ class SimulatedWriter:
             try:
                 operation(self)
             except WriterKilledError:
-                self._store = self.table.open_store()
+                self.store = self.table.open_store()
                 self._snapshot = None
             except StoreError:
                 continue
@@ -238,9 +250,9 @@ class SimulatedWriter:
     def refresh(self) -> Snapshot:
         """Advance to the newest version and note what is there."""
         if self._snapshot is None:
-            self._snapshot = load_snapshot(self._store)
+            self._snapshot = load_snapshot(self.store)
         else:
-            self._snapshot = advance_snapshot(self._store, self._snapshot)
+            self._snapshot = advance_snapshot(self.store, self._snapshot)
         self.table.sightings.append((self._snapshot.version, logical_files(self._snapshot)))
         return self._snapshot
 
@@ -250,6 +262,10 @@ class SimulatedWriter:
             return self.refresh()
         return self._snapshot
 
+    def environment(self, label: int) -> Environment:
+        """Return clock, chance and ids for the operation of a label."""
+        return self.table.scheduler.environment(label, skew_ms=self._skew_ms)
+
     def attempt(self, attempt: Attempt, work: Callable[[Writer], tuple[Snapshot, int]]) -> None:
         """Do one operation and note what came of it.
 
@@ -257,10 +273,9 @@ class SimulatedWriter:
             attempt: the operation.
             work: carries it out and returns the snapshot after it, and its version, -1 if nothing was committed.
         """
-        environment = self.table.scheduler.environment(attempt.label, skew_ms=self._skew_ms)
         attempt.outcome = "unknown"
         try:
-            self._snapshot, attempt.version = work(Writer(self._store, environment))
+            self._snapshot, attempt.version = work(Writer(self.store, self.environment(attempt.label)))
         except CommitConflictError:
             attempt.outcome = "refused"
         except StoreError:
@@ -314,11 +329,32 @@ def read_rows(writer: SimulatedWriter) -> None:
     writer.refresh()
 
 
+def compact_commits(writer: SimulatedWriter) -> None:
+    """Write a log compaction file over the commits since the last checkpoint, or some of them."""
+    snapshot = writer.snapshot()
+    first = writer.table.draw.randint(0, snapshot.version)
+    with contextlib.suppress(InvalidInputError, CorruptTableError):  # fewer than two commits, or cleaned away
+        compact_log(writer.store, snapshot, first)
+
+
+def clean_old_log(writer: SimulatedWriter) -> None:
+    """Delete what has expired of the log."""
+    clean_log(writer.store, writer.snapshot(), writer.environment(0))
+
+
+def let_days_pass(writer: SimulatedWriter) -> None:
+    """Let the clock jump, in the middle of whatever the others are doing."""
+    writer.table.scheduler.now_ms += writer.table.draw.randint(1, _LONGEST_JUMP_DAYS) * _DAY_MS
+
+
 OPERATIONS: dict[Callable[[SimulatedWriter], None], int] = {
     append_rows: 6,
     overwrite_all: 2,
     set_property: 1,
     read_rows: 2,
+    compact_commits: 1,
+    clean_old_log: 1,
+    let_days_pass: 1,
 }
 """What writers do, and how often."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from simulation.seeds import seeds
+from simulation.runs import seeds
 
 from lakefmt.testing.history import check_history
 from lakefmt.testing.writer_processes import run_processes
