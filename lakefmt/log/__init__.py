@@ -15,7 +15,7 @@ from lakefmt.log.catalog import Catalog, RatifiedCommit, RatifiedCommits
 from lakefmt.log.commit_file import Commit, decode_commit, encode_commit
 from lakefmt.log.commit_times import CommitTimes, InCommitTimestamps
 from lakefmt.log.history import History, HistoryEntry, load_history
-from lakefmt.log.listing import list_commits_after
+from lakefmt.log.listing import list_commits_from
 from lakefmt.log.segment import LogSegment, load_segment
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
     "TransactionId",
     "decode_commit",
     "encode_commit",
-    "list_commits_after",
+    "list_commits_from",
     "load_history",
     "load_segment",
 ]

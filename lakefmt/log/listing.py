@@ -11,6 +11,7 @@ from lakefmt.log.paths import (
     LOG_FOLDER,
     LogFile,
     LogFileKind,
+    commit_key,
     format_version,
     parse_log_file,
 )
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CHECKPOINT_KINDS",
     "check_contiguous",
+    "find_commit_file",
     "is_table",
     "list_commits",
-    "list_commits_after",
+    "list_commits_from",
     "list_log",
     "no_table_error",
     "read_commit_bytes",
@@ -63,8 +65,8 @@ def list_commits(store: Store, catalog: Catalog | None = None) -> list[LogFile]:
     return [file for file in list_log(store, ratified=ratified) if file.kind is LogFileKind.COMMIT]
 
 
-def list_commits_after(store: Store, version: int, catalog: Catalog | None = None) -> list[LogFile] | None:
-    """List the commits newer than ``version``; they are contiguous, or CorruptTableError.
+def list_commits_from(store: Store, version: int, catalog: Catalog | None = None) -> list[LogFile] | None:
+    """List the commits from ``version`` on, itself included; they are contiguous, or CorruptTableError.
 
     None where the log no longer holds ``version`` itself: it has been cleaned past it, or is another table's now, and
     what comes later says nothing of what came in between.
@@ -74,7 +76,15 @@ def list_commits_after(store: Store, version: int, catalog: Catalog | None = Non
     if not commits or commits[0].version != version:
         return None
     check_contiguous(commits, version, table=store.uri)
-    return commits[1:]
+    return commits
+
+
+def find_commit_file(store: Store, version: int) -> LogFile | None:
+    """Return the published commit of ``version`` as the store shows it, None where it is not there."""
+    try:
+        return parse_log_file(store.info(commit_key(version)))
+    except ObjectNotFoundError:
+        return None
 
 
 def read_commit_bytes(store: Store, file: LogFile) -> bytes:

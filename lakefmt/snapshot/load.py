@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakefmt.errors import ObjectNotFoundError
-from lakefmt.log import decode_commit, list_commits_after
+from lakefmt.log import decode_commit, list_commits_from
+from lakefmt.log.listing import find_commit_file
 from lakefmt.log.paths import commit_key
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.snapshot.snapshot import Snapshot
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakefmt.log import Catalog, Commit
+    from lakefmt.log.paths import LogFile
     from lakefmt.store import Store
 
 __all__ = ["advance_snapshot", "extend_snapshot", "load_commits", "load_commits_after", "load_snapshot"]
@@ -43,41 +45,63 @@ def load_snapshot(store: Store, version: int | None = None, catalog: Catalog | N
 
 
 def advance_snapshot(store: Store, snapshot: Snapshot) -> Snapshot:
-    """Return the newest snapshot, reading only the commits after ``snapshot``; itself if there are none."""
-    files = list_commits_after(store, snapshot.version, snapshot.catalog)
-    if files is None:
+    """Return the newest snapshot, reading only the commits after ``snapshot``; itself if there are none.
+
+    Where the log no longer holds the version of ``snapshot``, or holds another commit under its name, as it does once
+    a table was replaced by another one, all is read anew.
+    """
+    files = list_commits_from(store, snapshot.version, snapshot.catalog)
+    if files is None or not snapshot.is_of(files[0]):
         return load_snapshot(store, catalog=snapshot.catalog)
-    if not files:
+    if len(files) == 1:
         return snapshot
-    return extend_snapshot(store, snapshot, load_commits(store, files), files[-1].modified_ms)
+    return extend_snapshot(
+        store, snapshot, load_commits(store, files[1:]), files[-1].modified_ms, last_commit=files[-1]
+    )
 
 
 def extend_snapshot(
-    store: Store, snapshot: Snapshot, commits: Sequence[Commit], modified_ms: int
+    store: Store,
+    snapshot: Snapshot,
+    commits: Sequence[Commit],
+    written_ms: int,
+    *,
+    last_commit: LogFile | None = None,
 ) -> Snapshot:
-    """Return the snapshot after ``commits``, all that follow ``snapshot``; ``modified_ms`` dates the last one."""
+    """Return the snapshot after ``commits``, all that follow ``snapshot``.
+
+    Args:
+        store: the table's.
+        snapshot: what they follow.
+        commits: oldest first.
+        written_ms: when the last of them was written.
+        last_commit: its file, as the store shows it; None where nobody has looked.
+    """
     state = replay_state(snapshot.state, commits)
-    after = snapshot.advance(tuple(commits), state, snapshot.version + len(commits), modified_ms)
+    version = snapshot.version + len(commits)
+    after = snapshot.advance(tuple(commits), state, version, written_ms, last_commit=last_commit)
     if after.partition_keys != snapshot.partition_keys:
         # The columns of the file list themselves change.
         return load_snapshot(store, after.version, snapshot.catalog)
     return after
 
 
-def load_commits_after(store: Store, version: int) -> tuple[list[Commit], int] | None:
-    """Read the commits newer than ``version`` and when the last was written, milliseconds since the epoch (0 if none).
+def load_commits_after(store: Store, snapshot: Snapshot) -> tuple[list[Commit], LogFile | None] | None:
+    """Read the commits newer than ``snapshot``; return them and the file of the last, None if there are none.
 
-    None where the log no longer holds ``version``. Where requests cost next to nothing the names are tried one after
-    the other: a listing costs what the whole log is long, and whoever asks has just lost a race against a few commits.
+    None where the log no longer holds the version of ``snapshot``, or another commit under its name. Where requests
+    cost next to nothing the names are tried one after the other: a listing costs what the whole log is long, and
+    whoever asks has just lost a race against a few commits.
 
     Raises:
         CorruptTableError: a commit cannot be read, or one is missing in between.
     """
+    version = snapshot.version
     if not store.requests_are_cheap:
-        files = list_commits_after(store, version)
-        if files is None:
+        files = list_commits_from(store, version)
+        if files is None or not snapshot.is_of(files[0]):
             return None
-        return load_commits(store, files), files[-1].modified_ms if files else 0
+        return load_commits(store, files[1:]), files[-1] if len(files) > 1 else None
     commits: list[Commit] = []
     while True:
         last = version + len(commits)
@@ -87,10 +111,10 @@ def load_commits_after(store: Store, version: int) -> tuple[list[Commit], int] |
         except ObjectNotFoundError:
             break
         commits.append(decode_commit(data, table=store.uri, version=last + 1, path=key))
-    try:
-        # Looked at after the name that was free: a log is cleaned from its beginning, so while this one is there the
-        # next was free because nobody had committed it.
-        modified_ms = store.info(commit_key(last)).modified_ms
-    except ObjectNotFoundError:
+    # Looked at after the name that was free: a log is cleaned from its beginning, so while this one is there the
+    # next was free because nobody had committed it.
+    newest = find_commit_file(store, last)
+    ours = find_commit_file(store, version) if commits else newest
+    if newest is None or (ours is not None and not snapshot.is_of(ours)):
         return None
-    return commits, modified_ms if commits else 0
+    return commits, newest if commits else None

@@ -11,6 +11,8 @@ from lakefmt.errors import CorruptTableError, LakefmtError, VersionNotFoundError
 from lakefmt.log.checksum import load_checksum
 from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
+from lakefmt.log.listing import find_commit_file
+from lakefmt.log.paths import LogFile, LogFileKind, commit_key
 from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.manifest.file_list import FileList
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lakefmt.log import Catalog, Commit, CommitInfo, DomainMetadata, Metadata, Protocol, TransactionId
-    from lakefmt.log.paths import LogFile
     from lakefmt.manifest import Pruner
     from lakefmt.properties import TableProperties
     from lakefmt.schema import ColumnMapping, Schema
@@ -309,6 +310,54 @@ class Snapshot:
         self._source = (source.checkpoint, source.commits)
         self.log_bytes = sum([commit.size_bytes for commit in source.commits])
 
+    def is_in_log(self) -> bool:
+        """Whether the log still holds the commit of this version: it was not cleaned away, nor is it another table's.
+
+        Costs one request.
+        """
+        file = self._last_commit
+        if file is None and self._txn_id is not None:
+            try:
+                return self.is_of(LogFile(LogFileKind.COMMIT, self.version, commit_key(self.version), 0, 0))
+            except CorruptTableError:
+                return False  # not there, or no commit of ours
+        found = find_commit_file(self._store, self.version)
+        return found is not None and self.is_of(found)
+
+    def is_of(self, file: LogFile) -> bool:
+        """Whether a commit file under this version's name, as the store shows it, is the one that made this version.
+
+        Length and time tell so. Where they differ, as they do of a log that was copied, or are not known, of a commit
+        of our own, its ``txnId`` does; a commit without one is another where they differ.
+        """
+        known = self._last_commit
+        seen = None if known is None else (known.size_bytes, known.modified_ms)
+        if seen == (file.size_bytes, file.modified_ms) or self.catalog is not None:
+            return True
+        if self._txn_id is None:
+            return seen is None
+        info = load_commit_info(self._store, file)
+        if info is None or info.txn_id != self._txn_id:
+            return False
+        if file.modified_ms:
+            self._last_commit = file
+        return True
+
+    def is_same_version(self, other: Snapshot) -> bool:
+        """Whether another snapshot of one table is of this version, made by the same commit as far as can be told."""
+        if self.version != other.version:
+            return False
+        if self._txn_id is not None and other._txn_id is not None:
+            return self._txn_id == other._txn_id
+        ours, theirs = self._last_commit, other._last_commit
+        if ours is None or theirs is None:
+            return True
+        return (ours.size_bytes, ours.modified_ms) == (theirs.size_bytes, theirs.modified_ms)
+
+    @property
+    def _txn_id(self) -> str | None:
+        return None if self._info is None else self._info.txn_id
+
     def check_adds_up(self) -> None:
         """Raise CorruptTableError where the version is known not to add up to its checksum file.
 
@@ -324,7 +373,13 @@ class Snapshot:
             )
 
     def advance(
-        self, commits: tuple[Commit, ...], state: TableState, version: int, written_ms: int
+        self,
+        commits: tuple[Commit, ...],
+        state: TableState,
+        version: int,
+        written_ms: int,
+        *,
+        last_commit: LogFile | None = None,
     ) -> Snapshot:
         """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
         base, pending = self._source
@@ -338,6 +393,7 @@ class Snapshot:
             state,
             version=version,
             written_ms=written_ms,
+            last_commit=last_commit,
             base=base,
             commits=pending + commits,
             log_bytes=self.log_bytes + sum([commit.size_bytes for commit in commits]),

@@ -30,13 +30,14 @@ from lakefmt.txn.attempt import complete, complete_first
 from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.find_commit import find_commit
 from lakefmt.txn.patience import Patience
-from lakefmt.txn.rebase import catch_up, is_gone, rebase
+from lakefmt.txn.rebase import catch_up, rebase
 from lakefmt.txn.staging import discard_staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakefmt.log import Commit
+    from lakefmt.log.paths import LogFile
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
     from lakefmt.txn.changes import Changes
@@ -217,27 +218,29 @@ class _Attempts:
                 return self._leap()
             self.queue.forget()
             return self._catch_up()
-        commits, modified_ms = found
+        commits, last = found
         more = list(enumerate(commits, newest.version + 1))
         if (after := self._judge(winners + more)) is not None:
             return after
-        if more:
-            newest = extend_snapshot(self._store, newest, commits, modified_ms)
+        if last is not None:
+            newest = extend_snapshot(self._store, newest, commits, last.modified_ms, last_commit=last)
             self.queue.learn(more, newest)
         self._base = newest
         return None
 
-    def _read_after(self, known: Snapshot) -> tuple[list[Commit], int] | None:
+    def _read_after(self, known: Snapshot) -> tuple[list[Commit], LogFile | None] | None:
         """Read what came after the newest version that is known, where somebody was first or a look costs nothing.
 
         Returns:
-            The commits and when the last was written; None where ``known`` is no longer in the log.
+            The commits and the file of the last; None where ``known`` is no longer in the log: the next version's name
+            would then be free although it was taken long ago, and a commit under it be in no version that anybody
+            reads, or it would be in another table.
         """
         store, was_first = self._store, known.version < self._tried
         if not was_first and not store.requests_are_cheap:
-            return None if is_gone(store, known) else ([], 0)
-        found = load_commits_after(store, known.version)
-        if was_first and found == ([], 0) and self._doubt is None:
+            return ([], None) if known.is_in_log() else None
+        found = load_commits_after(store, known)
+        if was_first and found == ([], None) and self._doubt is None:
             # A log that lost a commit is not written to.
             raise StoreError(
                 f"Version {self._tried} was taken, but is not in the log",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import CommitConflictError, ObjectNotFoundError
+from lakefmt.errors import CommitConflictError
 from lakefmt.log.features import check_writable
-from lakefmt.log.paths import commit_key
 from lakefmt.snapshot.load import extend_snapshot, load_snapshot
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.txn.conflicts import Conflict, Rebase, VectorsNeeded, check_conflicts
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from lakefmt.txn.changes import Changes
     from lakefmt.txn.writer import Writer
 
-__all__ = ["catch_up", "is_gone", "rebase"]
+__all__ = ["catch_up", "rebase"]
 
 
 def rebase(
@@ -68,19 +67,6 @@ def rebase(
     return staged
 
 
-def is_gone(store: Store, base: Snapshot) -> bool:
-    """Whether the log no longer holds the version that the changes were made on.
-
-    The next version's name would then be free although it was taken long ago: a commit under it would be in no
-    version that anybody reads.
-    """
-    try:
-        store.info(commit_key(base.version))
-    except ObjectNotFoundError:
-        return True
-    return False
-
-
 def catch_up(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
     """Return the newest snapshot where the commits since ``base`` cannot all be judged any more.
 
@@ -88,11 +74,7 @@ def catch_up(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
     """
     newest = load_snapshot(store)
     same = (newest.protocol, newest.metadata) == (base.protocol, base.metadata)
-    if (
-        same
-        and newest.version >= base.version
-        and (changes.is_blind_append or newest.version == base.version)
-    ):
+    if same and newest.version >= base.version and (changes.is_blind_append or newest.is_same_version(base)):
         return newest
     replaced = newest.metadata.id != base.metadata.id
     raise CommitConflictError(

@@ -1,7 +1,7 @@
 import pytest
 
 from lakefmt.errors import CorruptTableError, TableNotFoundError, VersionNotFoundError
-from lakefmt.log.listing import is_table, list_commits_after
+from lakefmt.log.listing import is_table, list_commits_from
 from lakefmt.log.paths import parse_log_file
 from lakefmt.log.segment import choose_segment, load_segment
 from lakefmt.store import ObjectInfo, open_store
@@ -141,14 +141,14 @@ def test_is_table(tmp_path):
 def test_new_commits_are_listed_without_the_old(tmp_path):
     write_log(tmp_path, *[commit(v) for v in range(5)])
     store = open_store(tmp_path)
-    assert versions(list_commits_after(store, 2)) == [3, 4]
-    assert list_commits_after(store, 4) == []
+    assert versions(list_commits_from(store, 2)) == [2, 3, 4]
+    assert versions(list_commits_from(store, 4)) == [4]
 
 
 def test_gap_after_the_version_in_hand_is_corrupt(tmp_path):
     write_log(tmp_path, commit(0), commit(2))
     with pytest.raises(CorruptTableError, match="version 1 is missing"):
-        list_commits_after(open_store(tmp_path), 0)
+        list_commits_from(open_store(tmp_path), 0)
 
 
 def compacted(first, last):
