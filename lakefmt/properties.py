@@ -114,6 +114,11 @@ class TableProperties(BaseModel):
     deleted_file_retention_ms: IntervalMs = Field(
         default=7 * 86_400_000, alias="delta.deletedFileRetentionDuration"
     )
+    checkpoint_policy: str = Field(
+        default="classic", pattern="(?i)^(classic|v2)$", alias="delta.checkpointPolicy"
+    )
+    checkpoint_statistics_as_json: Flag = Field(default=True, alias="delta.checkpoint.writeStatsAsJson")
+    checkpoint_statistics_as_struct: Flag = Field(default=False, alias="delta.checkpoint.writeStatsAsStruct")
     checkpoint_interval: int = Field(default=10, gt=0, alias="delta.checkpointInterval")
 
     @classmethod
@@ -177,9 +182,6 @@ _KNOWN_TO_OTHERS: Final = frozenset(
     {
         "delta.autoOptimize.autoCompact",
         "delta.autoOptimize.optimizeWrite",
-        "delta.checkpoint.writeStatsAsJson",
-        "delta.checkpoint.writeStatsAsStruct",
-        "delta.checkpointPolicy",
         "delta.checkpointRetentionDuration",
         "delta.compatibility.symlinkFormatManifest.enabled",
         "delta.parquet.format.version",
@@ -196,7 +198,6 @@ _NOT_YET: Final = {
     "delta.enableTypeWidening": "false",
     "delta.enableIcebergCompatV1": "false",
     "delta.enableIcebergCompatV2": "false",
-    "delta.checkpointPolicy": "classic",
     "delta.parquet.format.version": "1.0.0",
     "delta.randomizeFilePrefixes": "false",
 }

@@ -123,11 +123,14 @@ class AddCDCFile:
 class Sidecar:
     """A Parquet file with some of a checkpoint's file actions ("Sidecar File Information").
 
-    ``path`` is the file's name, or a URI that ends with it; it always lies in the log's ``_sidecars``.
+    ``path`` is the file's name, or a URI that ends with it; it always lies in the log's ``_sidecars``. ``tags`` say
+    what its writer knows of it.
     """
 
     path: str
     size_bytes: int
+    modified_ms: int = 0
+    tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

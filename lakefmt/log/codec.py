@@ -54,6 +54,7 @@ __all__ = [
     "encode_metadata",
     "encode_protocol",
     "encode_remove",
+    "encode_sidecar",
     "encode_transaction",
 ]
 
@@ -112,7 +113,12 @@ def decode_metadata(value: Mapping[str, Any]) -> Metadata:
 
 def decode_sidecar(value: Mapping[str, Any]) -> Sidecar:
     """Read a ``sidecar`` object."""
-    return Sidecar(as_text(value["path"]), as_length(value["sizeInBytes"]))
+    return Sidecar(
+        path=as_text(value["path"]),
+        size_bytes=as_length(value["sizeInBytes"]),
+        modified_ms=as_int64(value.get("modificationTime") or 0),
+        tags=as_text_map(value.get("tags")),
+    )
 
 
 def decode_transaction(value: Mapping[str, Any]) -> TransactionId:
@@ -240,6 +246,16 @@ def encode_domain(domain: DomainMetadata) -> dict[str, Any]:
 def encode_transaction(txn: TransactionId) -> dict[str, Any]:
     """Return the ``txn`` object."""
     return _present({"appId": txn.app_id, "version": txn.version, "lastUpdated": txn.last_updated_ms})
+
+
+def encode_sidecar(sidecar: Sidecar) -> dict[str, Any]:
+    """Return the ``sidecar`` object."""
+    return {
+        "path": sidecar.path,
+        "sizeInBytes": sidecar.size_bytes,
+        "modificationTime": sidecar.modified_ms,
+        "tags": dict(sidecar.tags),
+    }
 
 
 def encode_add(add: AddFile) -> dict[str, Any]:

@@ -201,7 +201,9 @@ def protocol_for(schema_features: frozenset[str], configuration: dict[str, str])
     ):
         if configuration.get(name, "false").lower() == "true":
             features.add(feature)
-    reader = features & {"deletionVectors", "timestampNtz"}
+    if configuration.get("delta.checkpointPolicy", "classic").lower() == "v2":
+        features.add("v2Checkpoint")
+    reader = features & {"deletionVectors", "timestampNtz", "v2Checkpoint"}
     if features <= _LEGACY_WRITER[2]:
         return Protocol(1, 2)  # the oldest protocol that every reader knows
     if not reader:

@@ -23,6 +23,7 @@ __all__ = [
     "LogFile",
     "LogFileKind",
     "canonical_path",
+    "checkpoint_key",
     "commit_key",
     "compaction_key",
     "format_version",
@@ -102,6 +103,12 @@ def commit_key(version: int) -> str:
 def compaction_key(first: int, last: int) -> str:
     """Return the key of the log compaction file of versions ``first`` to ``last``."""
     return f"{LOG_FOLDER}/{first:0{_VERSION_DIGITS}d}.{last:0{_VERSION_DIGITS}d}.compacted.json"
+
+
+def checkpoint_key(version: int, unique: str | None = None) -> str:
+    """Return the key of the checkpoint of ``version``: the classic one, or the V2 one in JSON whose UUID is given."""
+    ending = "parquet" if unique is None else f"{unique}.json"
+    return f"{LOG_FOLDER}/{version:0{_VERSION_DIGITS}d}.checkpoint.{ending}"
 
 
 def parse_log_file(info: ObjectInfo) -> LogFile | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.log.actions import RemoveFile
-from lakefmt.manifest.path_columns import canonical_paths
+from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
     ``partition_values`` (one string per partition column, under the log's name for it, in the protocol's serialisation, null for NULL), ``stats``
     (the JSON text of "Per-file Statistics", null where the writer gave none, and in a list of all files of a
     checkpoint, which are pruned where they are), ``tags``, ``deletion_vector``, ``num_records`` (the rows of the file,
-    deleted ones included, where they have been taken out of the statistics already).
+    deleted ones included, where they have been taken out of the statistics already), ``base_row_id``,
+    ``default_row_commit_version`` ("Row Tracking") and ``clustering_provider`` ("Clustered Table").
     """
     fields: list[pa.Field[Any]] = [
         pa.field("path", pa.string(), nullable=False),
@@ -52,6 +53,9 @@ def file_list_schema(partition_columns: Sequence[str]) -> pa.Schema:
         pa.field("tags", pa.map_(pa.string(), pa.string())),
         pa.field("deletion_vector", DELETION_VECTOR_TYPE),
         pa.field("num_records", pa.int64()),
+        pa.field("base_row_id", pa.int64()),
+        pa.field("default_row_commit_version", pa.int64()),
+        pa.field("clustering_provider", pa.string()),
     ]
     return pa.schema(fields)
 
@@ -104,6 +108,9 @@ class FileList:
             if any(vectors)
             else pa.nulls(len(adds), DELETION_VECTOR_TYPE),
             pa.nulls(len(adds), pa.int64()),
+            pa.array([add.base_row_id for add in adds], pa.int64()),
+            pa.array([add.default_row_commit_version for add in adds], pa.int64()),
+            pa.array([add.clustering_provider for add in adds], pa.string()),
         ]
         return cls(pa.Table.from_arrays(columns, schema=schema))
 
@@ -195,26 +202,12 @@ class FileList:
 
         Paths of keys are spelled as ``log.paths.canonical_path`` does it, those of the list in any way.
         """
+        files = LogicalFiles(keys)
+        if not len(files):
+            return self
         import pyarrow.compute as pc
 
-        plain, with_vector = [], []
-        for path, vector_id in keys:
-            if vector_id is None:
-                plain.append(path)
-            else:
-                with_vector.append(f"{path}\0{vector_id}")
-        if not plain and not with_vector:
-            return self
-        paths = canonical_paths(self.table["path"])
-        drop = pc.is_in(paths, value_set=pa.array(plain, pa.string()))
-        if self.has_deletion_vectors:
-            vectors = self.table["deletion_vector"]
-            has_vector = pc.is_valid(vectors)
-            drop = pc.and_(drop, pc.invert(has_vector))
-            join: Any = pc.binary_join_element_wise
-            ids = join(paths, vector_ids(vectors), "\0")
-            drop = pc.or_(drop, pc.is_in(ids, value_set=pa.array(with_vector, pa.string())))
-        return self.filter(pc.invert(drop))
+        return self.filter(pc.invert(files.among(self.table["path"], self.table["deletion_vector"])))
 
     def to_adds(self, *, data_change: bool = True) -> list[AddFile]:
         """Return these files as ``add`` actions; for the files of one commit, not for a whole large table."""
@@ -232,6 +225,9 @@ class FileList:
                 deletion_vector=DeletionVectorDescriptor(**row["deletion_vector"])
                 if row["deletion_vector"]
                 else None,
+                base_row_id=row["base_row_id"],
+                default_row_commit_version=row["default_row_commit_version"],
+                clustering_provider=row["clustering_provider"],
             )
             for row in self.table.to_pylist()
         ]
@@ -240,7 +236,16 @@ class FileList:
         """Return ``remove`` actions for these files; for the files of one commit, not for a whole large table."""
         from lakefmt.log.actions import DeletionVectorDescriptor
 
-        rows = self.table.select(["path", "size_bytes", "partition_values", "deletion_vector"]).to_pylist()
+        rows = self.table.select(
+            [
+                "path",
+                "size_bytes",
+                "partition_values",
+                "deletion_vector",
+                "base_row_id",
+                "default_row_commit_version",
+            ]
+        ).to_pylist()
         return [
             RemoveFile(
                 path=row["path"],
@@ -251,6 +256,8 @@ class FileList:
                 deletion_vector=DeletionVectorDescriptor(**row["deletion_vector"])
                 if row["deletion_vector"]
                 else None,
+                base_row_id=row["base_row_id"],
+                default_row_commit_version=row["default_row_commit_version"],
             )
             for row in rows
         ]
@@ -263,14 +270,3 @@ def partition_struct(columns: Sequence[Any], names: Sequence[str], length: int) 
         return pa.nulls(length, pa.struct([]))
     flat = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
     return pa.StructArray.from_arrays(flat, fields=fields)
-
-
-def vector_ids(vectors: Any) -> Any:
-    """Return ``deletionVector.uniqueId`` of each descriptor ("Derived Fields"), null where there is none."""
-    import pyarrow.compute as pc
-
-    base = pc.binary_join_element_wise(
-        pc.struct_field(vectors, "storage_type"), pc.struct_field(vectors, "path_or_inline"), ""
-    )
-    offset = pc.cast(pc.struct_field(vectors, "offset"), pa.string())
-    return pc.coalesce(pc.binary_join_element_wise(base, offset, "@"), base)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.databases import isolated
-from lakefmt.manifest.file_list import FileList, vector_ids
+from lakefmt.manifest.logical_files import vector_ids
 from lakefmt.manifest.path_columns import canonical_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lakefmt.manifest.file_list import FileList
 
 __all__ = ["without_repeats"]
 

@@ -33,6 +33,7 @@ __all__ = [
     "encode_statistics",
     "nan_free_files",
     "statistics_columns",
+    "statistics_fields",
     "statistics_tags",
     "widen_statistics",
 ]
@@ -116,7 +117,16 @@ def statistics_columns(
     partition_columns: Collection[str],
     properties: Mapping[str, str],
 ) -> tuple[FieldPath, ...]:
-    """Return the leaf columns that statistics are written for, as files name them, in schema order.
+    """Return the paths of ``statistics_fields``. Raises as it does."""
+    return tuple([path for path, _ in statistics_fields(schema, partition_columns, properties)])
+
+
+def statistics_fields(
+    schema: Schema,
+    partition_columns: Collection[str],
+    properties: Mapping[str, str],
+) -> tuple[tuple[FieldPath, Field], ...]:
+    """Return the leaf columns that statistics are written for, each by its path as files name it, in schema order.
 
     Never partition columns.
 
@@ -139,7 +149,9 @@ def statistics_columns(
     else:
         count = _parse_count(properties.get(_INDEXED_COLUMNS_PROPERTY))
         chosen = leaves if count < 0 else leaves[:count]
-    return tuple([tuple([schema.physical_name(each) for each in fields]) for _, fields in chosen])
+    return tuple(
+        [(tuple([schema.physical_name(each) for each in fields]), fields[-1]) for _, fields in chosen]
+    )
 
 
 def _put(document: dict[str, Any], path: FieldPath, value: Any) -> None:

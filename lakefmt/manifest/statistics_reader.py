@@ -50,12 +50,14 @@ __all__ = [
     "has_bounds",
     "holds_floats",
     "locate_column",
+    "outer_bounds",
     "sound_bounds",
 ]
 
 _NO_BOUNDS = {"binary", "variant", "void"}
 _TEXTS = {"string", "date", "timestamp", "timestamp_ntz"}
 _LOST_TO_MILLISECONDS = 999
+_FLOATS = (PrimitiveType("float"), PrimitiveType("double"))
 _INT64_MAX = 2**63 - 1
 _EXACT_INTEGERS = 2.0**53  # below which a double holds every integer
 _EXACT_DIGITS = 15  # that every double holds
@@ -197,7 +199,7 @@ class StatisticsReader:
 def holds_floats(schema: Schema, columns: Iterable[FieldPath]) -> bool:
     """Whether one of the columns has floating-point numbers, whose maxima may leave NaN out."""
     types = [locate_column(schema, path)[0].type for path in columns]
-    return any(isinstance(type_, PrimitiveType) and type_.name in {"float", "double"} for type_ in types)
+    return any(type_ in _FLOATS for type_ in types)
 
 
 def has_bounds(type_: DataType) -> bool:
@@ -214,14 +216,28 @@ def sound_bounds(field: Field, minimum: Any, maximum: Any, nan_free: Any = None)
         maximum: another, of the same length.
         nan_free: whether the maximum counts NaN, one entry each; None: none does.
     """
-    import pyarrow.compute as pc
-
     if was_float(field):
         minimum, maximum = _of_either_float(minimum, maximum)
+    minimum, maximum = outer_bounds(field.type, minimum, maximum)
+    if field.type in _FLOATS:
+        maximum = _where(pa.scalar(value=False) if nan_free is None else _flat(nan_free), maximum)
+    return minimum, maximum
+
+
+def outer_bounds(type_: DataType, minimum: Any, maximum: Any) -> tuple[Any, Any]:
+    """Return bounds of values whose texts gave these two: moved outwards by what texts lose, null where they make no sense.
+
+    Args:
+        type_: of the column.
+        minimum: array of the column's Arrow type.
+        maximum: another, of the same length.
+    """
+    import pyarrow.compute as pc
+
     contradiction = pc.fill_null(pc.greater(minimum, maximum), pa.scalar(value=False))
     consistent = pc.invert(contradiction)
     minimum, maximum = _where(consistent, minimum), _where(consistent, maximum)
-    match field.type:
+    match type_:
         case PrimitiveType("timestamp" | "timestamp_ntz"):
             instants = maximum.view(pa.int64())
             highest = pa.scalar(_INT64_MAX - _LOST_TO_MILLISECONDS)
@@ -232,8 +248,6 @@ def sound_bounds(field: Field, minimum: Any, maximum: Any, nan_free: Any = None)
         case PrimitiveType("float" | "double"):
             minimum = _where(pc.is_finite(minimum), minimum)
             maximum = _where(pc.is_finite(maximum), maximum)
-            known = pa.scalar(value=False) if nan_free is None else _flat(nan_free)
-            maximum = _where(known, maximum)
         case DecimalType(precision) if precision > _EXACT_DIGITS:
             minimum, maximum = _widened(minimum, upper=False), _widened(maximum, upper=True)
     return minimum, maximum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakefmt.cached import cached_value
@@ -14,7 +14,10 @@ from lakefmt.log.features import check_readable, column_mapping_of
 from lakefmt.log.listing import find_commit_file
 from lakefmt.log.paths import LogFile, LogFileKind, commit_key
 from lakefmt.manifest.checkpoint import Checkpoint
+from lakefmt.manifest.checkpoint.content import CheckpointContent
 from lakefmt.manifest.file_list import FileList
+from lakefmt.manifest.logical_files import LogicalFiles
+from lakefmt.manifest.tombstones import Tombstones
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
 from lakefmt.snapshot.replay import FileChanges, reconcile
 from lakefmt.snapshot.source import load_source
@@ -46,6 +49,33 @@ _FROM_METADATA = (
     "partition_columns",
     "partition_keys",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a version's files follow from.
+
+    Attributes:
+        base: the files of an earlier version; None before the first commit.
+        commits: those since, oldest first; the first may stand for many.
+        tombstones: of files removed up to ``base``, where that is no checkpoint, which has its own.
+    """
+
+    base: Checkpoint | FileList | None
+    commits: tuple[Commit, ...]
+    tombstones: Tombstones = field(default_factory=Tombstones.none)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there are so many commits that they should be made into one, or into a list."""
+        return len(self.commits) > _FOLD_AFTER_COMMITS
+
+    def fold(self, changes: FileChanges, files: FileList | None) -> _Source:
+        """Return the same with all commits, which make ``changes``, as one; or in ``files``, the list after them."""
+        if files is None:
+            return _Source(self.base, (changes.to_commit(),), self.tombstones)
+        removed = Tombstones.from_removes(changes.to_commit().removes)
+        return _Source(files, (), self.tombstones.without(LogicalFiles(changes.newest)).concat(removed))
 
 
 class Snapshot:
@@ -107,7 +137,7 @@ class Snapshot:
         self.log_bytes = log_bytes
         # What the file list follows from. Threads that ask at once may replay twice, to the same list: no lock, so a
         # snapshot pickles and survives a fork.
-        self._source: tuple[Checkpoint | FileList | None, tuple[Commit, ...]] = (base, commits)
+        self._source = _Source(base, commits)
         self._reconciled: tuple[tuple[Commit, ...], FileChanges] | None = None
         self._listed: tuple[bool, FileList, tuple[Commit, ...]] | None = None
         # Keys of checkpoint files that turned out to be damaged when their columns were read.
@@ -132,7 +162,7 @@ class Snapshot:
     @property
     def checkpoint_version(self) -> int:
         """Version of the checkpoint that this snapshot was loaded from, or its predecessors; -1 for none."""
-        base = self._source[0]
+        base = self._source.base
         return base.version if isinstance(base, Checkpoint) else -1
 
     @cached_value
@@ -219,13 +249,13 @@ class Snapshot:
         return self._list_files(counts=True)
 
     def _list_files(self, *, counts: bool) -> FileList:
-        base, commits = self._source
+        base, commits = self._source.base, self._source.commits
         if isinstance(base, FileList) and not commits:
             return base
         return self._read_around_damage(lambda: self._list_now(counts=counts))
 
     def _list_now(self, *, counts: bool) -> FileList:
-        base, commits = self._source
+        base, commits = self._source.base, self._source.commits
         listed = self._listed
         if listed is not None and (listed[0] or not counts):
             counts, files, later = listed
@@ -236,7 +266,11 @@ class Snapshot:
         if not isinstance(base, Checkpoint):
             files = self._changes(commits).apply(base or FileList.empty(self.partition_keys))
             self._verify(files)
-            self._source, self._reconciled = (files, ()), None
+            if self._source.is_long:
+                self._source = self._source.fold(self._changes(commits), files)
+                self._reconciled = None
+            else:
+                self._listed = (True, files, ())
             return files
         files = self._changes(commits).apply(base.files(self.partition_keys, counts=counts))
         if listed is None:
@@ -249,7 +283,7 @@ class Snapshot:
         return self._read_around_damage(lambda: self._choose_now(pruner))
 
     def _choose_now(self, pruner: Pruner) -> FileList:
-        base, commits = self._source
+        base, commits = self._source.base, self._source.commits
         if not isinstance(base, Checkpoint):
             return self.files.filter(pruner.choose(self.files))
         kept = base.choose(
@@ -266,12 +300,32 @@ class Snapshot:
         return self._read_around_damage(lambda: self._read_first(count))
 
     def _read_first(self, count: int) -> FileList:
-        base, commits = self._source
+        base, commits = self._source.base, self._source.commits
         if not isinstance(base, Checkpoint):
             return self.files
         changes = self._changes(commits)
         # As many more as the later commits may take away.
         return changes.apply(base.first_files(count + len(changes.newest), self.partition_keys))
+
+    def checkpoint_content(self) -> CheckpointContent:
+        """Return what a checkpoint of the version is to hold, nothing of it read that is not in hand."""
+        source = self._source
+        changes = self._changes(source.commits)
+        return CheckpointContent(
+            version=self.version,
+            protocol=self.protocol,
+            metadata=self.metadata,
+            schema=self.schema,
+            properties=self.properties,
+            partition_columns=self.partition_columns,
+            partition_keys=self.partition_keys,
+            transactions=tuple(self.transactions.values()),
+            domains=tuple(self.domains.values()),
+            base=source.base,
+            tombstones=source.tombstones,
+            newest=changes.newest,
+            added=changes.added,
+        )
 
     def _changes(self, commits: tuple[Commit, ...]) -> FileChanges:
         """Return what the commits after the base do to its files, reconciled once."""
@@ -283,14 +337,14 @@ class Snapshot:
     def _read_around_damage(self, read: Callable[[], FileList]) -> FileList:
         """Return what ``read`` returns; where the checkpoint turns out to be damaged, from what else stands for it."""
         while True:
-            base = self._source[0]
+            base = self._source.base
             try:
                 return read()
             except CorruptTableError as error:
                 error.table, error.version = self.table_uri, error.version or self.version
                 if not isinstance(base, Checkpoint) or not base.is_made_of(error.path):
                     raise
-                if self._source[0] is base:  # no other thread was quicker
+                if self._source.base is base:  # no other thread was quicker
                     self._replace_base(base, error)
 
     def _replace_base(self, base: Checkpoint, error: CorruptTableError) -> None:
@@ -307,7 +361,7 @@ class Snapshot:
             raise error
         _log.warning("%s Version %d was read without it", error, self.version)
         self._unreadable = unreadable
-        self._source = (source.checkpoint, source.commits)
+        self._source = _Source(source.checkpoint, source.commits)
         self.log_bytes = sum([commit.size_bytes for commit in source.commits])
 
     def is_in_log(self) -> bool:
@@ -382,23 +436,23 @@ class Snapshot:
         last_commit: LogFile | None = None,
     ) -> Snapshot:
         """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
-        base, pending = self._source
-        if len(pending) > _FOLD_AFTER_COMMITS:
-            if isinstance(base, Checkpoint):
-                pending = (self._changes(pending).to_commit(),)
-            else:
-                base, pending = self.files, ()
+        source = self._source
+        if source.is_long:
+            source = source.fold(
+                self._changes(source.commits), None if isinstance(source.base, Checkpoint) else self.files
+            )
         after = Snapshot(
             self._store,
             state,
             version=version,
             written_ms=written_ms,
             last_commit=last_commit,
-            base=base,
-            commits=pending + commits,
+            base=source.base,
+            commits=source.commits + commits,
             log_bytes=self.log_bytes + sum([commit.size_bytes for commit in commits]),
             catalog=self.catalog,
         )
+        after._source = replace(after._source, tombstones=source.tombstones)
         if (listed := self._listed) is not None and len(listed[2]) <= _FOLD_AFTER_COMMITS:
             after._listed = (*listed[:2], listed[2] + commits)
         after.discrepancies = self.discrepancies

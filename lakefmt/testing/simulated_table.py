@@ -32,7 +32,7 @@ from lakefmt.errors import (
     StoreError,
     VersionNotFoundError,
 )
-from lakefmt.manifest.file_list import vector_ids
+from lakefmt.manifest.logical_files import vector_ids
 from lakefmt.scan import Scan
 from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
 from lakefmt.store.memory import MemoryStore

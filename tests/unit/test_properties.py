@@ -87,7 +87,6 @@ def test_what_makes_no_sense_is_refused(properties, match):
         {"delta.columnMapping.mode": "name"},
         {"delta.enableRowTracking": True},
         {"delta.constraints.c": "x > 1"},
-        {"delta.checkpointPolicy": "v2"},
     ],
 )
 def test_promises_that_cannot_be_kept_are_refused(properties):

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from lakefmt.arrow_layout import unslice_structs
-from lakefmt.databases import isolated
 from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, file_list_schema, partition_struct
+from lakefmt.manifest.typed_statistics import format_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["map_values", "to_file_rows", "wanted_columns"]
 
 _NAMES = ("path", "size", "modificationTime", "partitionValues", "tags", "deletionVector")
+_SELDOM = ("baseRowId", "defaultRowCommitVersion", "clusteringProvider")
 _VECTOR_FIELDS = ("storageType", "pathOrInlineDv", "offset", "sizeInBytes", "cardinality")
 
 
@@ -27,6 +27,7 @@ def wanted_columns(file: ActionFile, *, statistics: bool) -> list[FieldPath]:
     names = list(_NAMES)
     if statistics:
         names.append("stats" if file.type_of(("add", "stats")) is not None else "stats_parsed")
+    names += [name for name in _SELDOM if file.groups_with(("add", name))]
     return [("add", name) for name in names if file.type_of(("add", name)) is not None]
 
 
@@ -54,7 +55,7 @@ def to_file_rows(
 
     stats = column("stats", pa.string())
     if (parsed := columns.get(("add", "stats_parsed"))) is not None:
-        stats = _statistics_as_json(parsed)
+        stats = format_statistics(parsed)
     values = [map_values(columns.get(("add", "partitionValues")), key, length) for key in keys]
     arrays: list[Any] = [
         column("path", pa.string()),
@@ -65,6 +66,9 @@ def to_file_rows(
         column("tags", schema.field("tags").type),
         _deletion_vectors(columns.get(("add", "deletionVector")), length),
         _nulls(length, pa.int64()) if num_records is None else num_records,
+        column("baseRowId", pa.int64()),
+        column("defaultRowCommitVersion", pa.int64()),
+        column("clusteringProvider", pa.string()),
     ]
     for name, array in zip(("path", "size"), arrays, strict=False):
         if array.null_count:
@@ -136,18 +140,6 @@ def _deletion_vectors(vectors: Any, length: int) -> Any:
     if any(pc.any(pc.and_(missing, field.is_valid())).as_py() for field in fields[1:]):
         raise pa.ArrowInvalid("a deletion vector has no storageType")
     return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR_TYPE), mask=missing)
-
-
-def _statistics_as_json(parsed: Any) -> Any:
-    """Return typed statistics as the text that ``add.stats`` would have; for checkpoints that have no other."""
-    connection = isolated.cursor()
-    try:
-        table = unslice_structs(pa.Table.from_arrays([parsed], names=["parsed"]))
-        connection.register("adds", table)
-        query = "SELECT CASE WHEN parsed IS NOT NULL THEN to_json(parsed)::VARCHAR END AS stats FROM adds"
-        return pa.table(cast("Any", connection.sql(query))).column(0)
-    finally:
-        connection.close()
 
 
 def _nulls(length: int, kind: pa.DataType) -> Any:

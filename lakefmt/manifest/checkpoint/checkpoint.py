@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError
-from lakefmt.log.commit_file import decode_commit, iterate_actions
+from lakefmt.log.commit_file import Commit, decode_commit, iterate_actions
 from lakefmt.log.paths import SIDECAR_FOLDER
 from lakefmt.manifest.checkpoint.action_file import ActionFile
 from lakefmt.manifest.checkpoint.group_bounds import bounds_of_groups
@@ -22,7 +22,7 @@ from lakefmt.manifest.repeated_files import without_repeats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lakefmt.log.actions import AddFile, Sidecar
+    from lakefmt.log.actions import RemoveFile, Sidecar
     from lakefmt.log.paths import LogFile
     from lakefmt.manifest.candidates import Pruner
     from lakefmt.schema import Schema
@@ -86,8 +86,8 @@ class Checkpoint:
         def load(part: ActionFile) -> FileList:
             return _all_files(part, keys).to_file_list(statistics=False, counts=counts)
 
-        found = _each(self._parts, load)
-        return self._join([*found, *self._inline_files(keys)], keys)
+        found = _each(self.parts, load)
+        return self._join([*found, *self.inline_files(keys)], keys)
 
     def choose(
         self, pruner: Pruner, keys: Sequence[str], *, schema: Schema, partition_columns: Sequence[str]
@@ -118,15 +118,15 @@ class Checkpoint:
             many = chosen.num_files > _MANY_FILES
             return chosen.to_file_list(statistics=not many, counts=many)
 
-        found = _each(self._parts, choose)
-        for inline in self._inline_files(keys):
+        found = _each(self.parts, choose)
+        for inline in self.inline_files(keys):
             found.append(inline.filter(pruner.choose(inline)))
         return self._join(found, keys)
 
     def first_files(self, count: int, keys: Sequence[str]) -> FileList:
         """Return ``count`` live files or some more, all if there are fewer; reads no further than to have them."""
         found: list[FileList] = []
-        for part in self._parts:
+        for part in self.parts:
             for group in part.groups_with(_PATH):
                 with part.reading():
                     files = LiveFiles.of(part, (group,), tuple(keys)).head(count).to_file_list()
@@ -134,7 +134,7 @@ class Checkpoint:
                 count -= files.num_files
                 if count <= 0:
                     return self._join(found, keys)
-        return self._join([*found, *self._inline_files(keys)], keys)
+        return self._join([*found, *self.inline_files(keys)], keys)
 
     @property
     def keys(self) -> frozenset[str]:
@@ -143,7 +143,7 @@ class Checkpoint:
 
     def is_made_of(self, key: str | None) -> bool:
         """Whether a key is that of one of its files or sidecars."""
-        return key in self.keys or any(part.key == key for part in self._parts)
+        return key in self.keys or any(part.key == key for part in self.parts)
 
     def _join(self, lists: Iterable[FileList], keys: Sequence[str]) -> FileList:
         """Return lists as one, with each data file once."""
@@ -160,7 +160,7 @@ class Checkpoint:
         return [ActionFile(self._store, f.key, f.size_bytes, f.version) for f in self._files]
 
     @cached_value
-    def _parts(self) -> list[ActionFile]:
+    def parts(self) -> list[ActionFile]:
         """The Parquet files that the file actions are in."""
         own = [] if _is_json(self._files[0]) else self._action_files
         return [*own, *map(self._sidecar, self.state.sidecars)]
@@ -172,16 +172,23 @@ class Checkpoint:
             raise self._corrupt(f"it refers to a sidecar by {sidecar.path!r}, which names no file")
         return ActionFile(self._store, f"{SIDECAR_FOLDER}/{name}", sidecar.size_bytes, self._files[0].version)
 
-    def _inline_files(self, keys: Sequence[str]) -> list[FileList]:
+    def inline_files(self, keys: Sequence[str]) -> list[FileList]:
         """Return the files that a JSON checkpoint lists itself."""
-        return [FileList.from_adds(self._inline_adds, keys)] if self._inline_adds else []
+        adds = self._inline.adds
+        return [FileList.from_adds(adds, keys)] if adds else []
+
+    @property
+    def inline_removes(self) -> tuple[RemoveFile, ...]:
+        """The tombstones that a JSON checkpoint lists itself."""
+        return self._inline.removes
 
     @cached_value
-    def _inline_adds(self) -> tuple[AddFile, ...]:
+    def _inline(self) -> Commit:
+        """The file actions of a JSON checkpoint itself."""
         first = self._files[0]
-        if not _is_json(first) or b'"add"' not in self._json:
-            return ()
-        return decode_commit(self._json, table=self._store.uri, version=first.version, path=first.key).adds
+        if not _is_json(first) or (b'"add"' not in self._json and b'"remove"' not in self._json):
+            return Commit()
+        return decode_commit(self._json, table=self._store.uri, version=first.version, path=first.key)
 
     @cached_value
     def _json(self) -> bytes:

@@ -8,7 +8,18 @@ VECTOR = DeletionVectorDescriptor("u", "abc", 40, 6, 4)
 
 
 def add(path, vector=None, **values):
-    return AddFile(path, values, 10, 20, stats="{}", tags={"k": "v"}, deletion_vector=vector)
+    return AddFile(
+        path,
+        values,
+        10,
+        20,
+        stats="{}",
+        tags={"k": "v"},
+        deletion_vector=vector,
+        base_row_id=7,
+        default_row_commit_version=3,
+        clustering_provider="liquid",
+    )
 
 
 def paths(files):
@@ -27,6 +38,9 @@ def test_adds_become_columns():
             "tags": [("k", "v")],
             "deletion_vector": None,
             "num_records": None,
+            "base_row_id": 7,
+            "default_row_commit_version": 3,
+            "clustering_provider": "liquid",
         },
         {
             "path": "b",
@@ -43,6 +57,9 @@ def test_adds_become_columns():
                 "cardinality": 6,
             },
             "num_records": None,
+            "base_row_id": 7,
+            "default_row_commit_version": 3,
+            "clustering_provider": "liquid",
         },
     ]
     assert files.has_deletion_vectors

@@ -1,0 +1,117 @@
+"""What the columns of a table's checkpoints are ("Checkpoint Schema")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from lakefmt.cached import cached_value
+from lakefmt.manifest.tombstones import TOMBSTONE_SCHEMA
+from lakefmt.manifest.typed_statistics import TypedStatistics
+from lakefmt.schema.arrow import arrow_type_of
+
+if TYPE_CHECKING:
+    from lakefmt.manifest.checkpoint.content import CheckpointContent
+    from lakefmt.schema import DataType
+
+__all__ = ["ONE_OFF_TYPES", "TEXT_MAP", "ActionLayout"]
+
+TEXT_MAP: Final = pa.map_(pa.string(), pa.string())
+_TEXTS: Final = pa.list_(pa.string())
+
+
+def _struct(**members: pa.DataType) -> pa.StructType:
+    return pa.struct([pa.field(name, kind) for name, kind in members.items()])
+
+
+ONE_OFF_TYPES: Final[dict[str, pa.StructType]] = {
+    "txn": _struct(appId=pa.string(), version=pa.int64(), lastUpdated=pa.int64()),
+    "metaData": _struct(
+        id=pa.string(),
+        name=pa.string(),
+        description=pa.string(),
+        format=_struct(provider=pa.string(), options=TEXT_MAP),
+        schemaString=pa.string(),
+        partitionColumns=_TEXTS,
+        createdTime=pa.int64(),
+        configuration=TEXT_MAP,
+    ),
+    "protocol": _struct(
+        minReaderVersion=pa.int32(),
+        minWriterVersion=pa.int32(),
+        readerFeatures=_TEXTS,
+        writerFeatures=_TEXTS,
+    ),
+    "domainMetadata": _struct(domain=pa.string(), configuration=pa.string(), removed=pa.bool_()),
+    "checkpointMetadata": _struct(version=pa.int64(), tags=TEXT_MAP),
+    "sidecar": _struct(path=pa.string(), sizeInBytes=pa.int64(), modificationTime=pa.int64(), tags=TEXT_MAP),
+}
+"""The actions of which a checkpoint has few; the last two are those of V2 checkpoints alone."""
+
+REMOVE_TYPE: Final = pa.struct(list(TOMBSTONE_SCHEMA))
+
+
+class ActionLayout:
+    """The columns that file actions have in the checkpoints of a version.
+
+    They follow from its schema, properties and protocol: two versions that share those share their sidecars.
+
+    Args:
+        content: the version.
+
+    Raises:
+        CorruptTableError: a property that names the columns with statistics makes no sense.
+    """
+
+    def __init__(self, content: CheckpointContent) -> None:
+        properties = content.properties
+        self.keys = content.partition_keys
+        self.statistics_as_json = properties.checkpoint_statistics_as_json
+        self.statistics: TypedStatistics | None = None
+        self.partition_types: dict[str, DataType] = {
+            key: content.schema.field(name).type
+            for key, name in zip(content.partition_keys, content.partition_columns, strict=True)
+        }
+        self._typed = properties.checkpoint_statistics_as_struct
+        if self._typed:
+            self.statistics = TypedStatistics(
+                content.schema,
+                content.partition_columns,
+                content.metadata.configuration,
+                with_vectors="deletionVectors" in (content.protocol.writer_features or ()),
+            )
+
+    @property
+    def types_partition_values(self) -> bool:
+        """Whether adds have ``partitionValues_parsed``."""
+        return self._typed and bool(self.keys)
+
+    @cached_value
+    def add_schema(self) -> pa.Schema:
+        """The members of ``add``."""
+        fields: list[pa.Field[Any]] = [
+            pa.field("path", pa.string()),
+            pa.field("partitionValues", TEXT_MAP),
+            pa.field("size", pa.int64()),
+            pa.field("modificationTime", pa.int64()),
+            pa.field("dataChange", pa.bool_()),
+            pa.field("tags", TEXT_MAP),
+            pa.field("deletionVector", TOMBSTONE_SCHEMA.field("deletionVector").type),
+            pa.field("baseRowId", pa.int64()),
+            pa.field("defaultRowCommitVersion", pa.int64()),
+            pa.field("clusteringProvider", pa.string()),
+        ]
+        if self.statistics_as_json:
+            fields.append(pa.field("stats", pa.string()))
+        if self.types_partition_values:
+            members = [pa.field(key, arrow_type_of(kind)) for key, kind in self.partition_types.items()]
+            fields.append(pa.field("partitionValues_parsed", pa.struct(members)))
+        if self.statistics is not None:
+            fields.append(pa.field("stats_parsed", self.statistics.type))
+        return pa.schema(fields)
+
+    @cached_value
+    def file_action_types(self) -> dict[str, pa.StructType]:
+        """The columns of a file of file actions."""
+        return {"add": pa.struct(list(self.add_schema)), "remove": REMOVE_TYPE}

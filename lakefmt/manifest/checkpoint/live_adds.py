@@ -1,0 +1,176 @@
+"""The live files of a version on their way into a checkpoint: those before, without what is gone, and those since."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from lakefmt.manifest.checkpoint.add_columns import map_values
+from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
+from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
+from lakefmt.manifest.checkpoint.file_order import is_ascending, partition_ranks
+from lakefmt.manifest.file_list import FileList
+from lakefmt.manifest.logical_files import LogicalFiles
+from lakefmt.manifest.tombstones import Tombstones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lakefmt.manifest.checkpoint.content import CheckpointContent
+    from lakefmt.manifest.checkpoint.layout import ActionLayout
+
+__all__ = ["live_adds", "prefetched", "tombstones"]
+
+_T = TypeVar("_T")
+_BATCH_ROWS = 16_384  # of a checkpoint that is read
+
+
+def live_adds(content: CheckpointContent, layout: ActionLayout, rows: int) -> Iterator[pa.Table]:
+    """Yield the live files in the order in which a checkpoint lists them, ``rows`` at a time, the last time fewer.
+
+    Where the checkpoint before has them in that order, no more of them is held at a time than a few batches.
+
+    Raises:
+        CorruptTableError: the base cannot be read, or a value in it has no place in a checkpoint.
+    """
+    added = adds_in_list(content.added, layout)
+    ordered = _in_order(content, layout, added) if layout.keys else _as_they_came(content, layout, added)
+    yield from _in_pieces(ordered, rows)
+
+
+def tombstones(content: CheckpointContent, expired_ms: int) -> Tombstones:
+    """Return the tombstones of files removed after ``expired_ms`` (milliseconds since the epoch)."""
+    base = content.base
+    found = content.tombstones
+    if isinstance(base, Checkpoint):
+        tables = [table for part in base.parts for table in tombstones_in_file(part, batch_rows=_BATCH_ROWS)]
+        listed = [Tombstones.from_removes(base.inline_removes)]
+        found = Tombstones(pa.concat_tables([each.table for each in listed] + tables))
+    found = found.later_than(expired_ms).without(LogicalFiles(content.newest))
+    return found.concat(content.removed.later_than(expired_ms))
+
+
+def prefetched(items: Iterator[_T]) -> Iterator[_T]:
+    """Yield the items, the next one made by a thread while the caller is at work on one."""
+    with ThreadPoolExecutor(1, "lakefmt-checkpoint") as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item
+
+
+def _base_adds(content: CheckpointContent, layout: ActionLayout) -> Iterator[pa.Table]:
+    """Yield the files of the base, those that are gone too."""
+    base = content.base
+    if isinstance(base, FileList):
+        for start in range(0, base.num_files, _BATCH_ROWS):
+            yield adds_in_list(FileList(base.table.slice(start, _BATCH_ROWS)), layout)
+    elif base is not None:
+        for part in base.parts:
+            yield from adds_in_file(part, layout, batch_rows=_BATCH_ROWS)
+        for inline in base.inline_files(layout.keys):
+            yield adds_in_list(inline, layout)
+
+
+def _as_they_came(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Iterator[pa.Table]:
+    gone = LogicalFiles(content.newest)
+    for adds in _base_adds(content, layout):
+        yield _without(adds, gone)
+    yield added
+
+
+def _in_order(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Iterator[pa.Table]:
+    """Yield files by the order of their partitions; those that are added after those of the same partition."""
+    import pyarrow.compute as pc
+
+    ranks = _ranks(content, layout, added)
+    split = len(ranks) - added.num_rows
+    base_ranks, added_ranks = ranks.slice(0, split), ranks.slice(split)
+    by_rank: Any = pc.sort_indices(added_ranks)
+    added, added_ranks = added.take(by_rank), added_ranks.take(by_rank)
+    gone = LogicalFiles(content.newest)
+    if not is_ascending(base_ranks):
+        adds = pa.concat_tables([*_base_adds(content, layout), added])
+        adds = adds.append_column("rank", pa.concat_arrays([base_ranks, added_ranks]))
+        adds = _without(adds, gone, keep_last=added.num_rows)
+        yield adds.take(pc.sort_indices(adds["rank"])).drop_columns(["rank"])
+        return
+    start = taken = 0
+    for adds in _base_adds(content, layout):
+        here = base_ranks.slice(start, adds.num_rows)
+        start += adds.num_rows
+        last = here[-1]
+        # Those of the last partition are followed by more of it, perhaps.
+        due = pc.sum(pc.less(added_ranks, last), min_count=0).as_py() or 0
+        merged = pa.concat_tables(
+            [
+                adds.append_column("rank", here),
+                added.slice(taken, due - taken).append_column("rank", added_ranks.slice(taken, due - taken)),
+            ]
+        )
+        merged = _without(merged, gone, keep_last=due - taken)
+        if due > taken:
+            merged = merged.take(pc.sort_indices(merged["rank"]))
+        taken = due
+        yield merged.drop_columns(["rank"])
+    yield added.slice(taken)
+
+
+def _ranks(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Any:
+    """Return the ranks of all files of the base and of those added, by partition."""
+    import pyarrow.compute as pc
+
+    pieces: list[list[Any]] = []
+    base = content.base
+    if isinstance(base, FileList):
+        pieces.append([base.partition_texts(place) for place in range(len(layout.keys))])
+    elif base is not None:
+        for part in base.parts:
+            groups = part.groups_with(("add", "path"))
+            names = [name for name in ("path", "partitionValues") if part.type_of(("add", name)) is not None]
+            with part.reading():
+                for adds in part.stream_struct("add", names[-1:], groups, _BATCH_ROWS):
+                    maps = pc.struct_field(adds, [0]) if len(names) == 2 else None
+                    pieces.append([map_values(maps, key, len(adds)) for key in layout.keys])
+        pieces += [
+            [inline.partition_texts(place) for place in range(len(layout.keys))]
+            for inline in base.inline_files(layout.keys)
+        ]
+    maps = added["partitionValues"]
+    pieces.append([map_values(maps, key, added.num_rows) for key in layout.keys])
+    columns = [
+        pa.chunked_array([chunk for piece in pieces for chunk in piece[place].chunks], pa.string())
+        for place in range(len(layout.keys))
+    ]
+    texts: list[Any] = [column.combine_chunks() for column in columns]
+    return partition_ranks(texts, list(layout.partition_types.values()))
+
+
+def _without(adds: pa.Table, gone: LogicalFiles, *, keep_last: int = 0) -> pa.Table:
+    """Drop the files that are gone; the ``keep_last`` last ones stay."""
+    if not len(gone) or adds.num_rows == keep_last:
+        return adds
+    import pyarrow.compute as pc
+
+    base = adds.slice(0, adds.num_rows - keep_last)
+    named = gone.among(base["path"], base["deletionVector"])
+    if not pc.any(named).as_py():
+        return adds
+    return pa.concat_tables([base.filter(pc.invert(named)), adds.slice(base.num_rows)])
+
+
+def _in_pieces(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of tables in tables of ``rows``, the last one shorter."""
+    held: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        held.append(table)
+        count += table.num_rows
+        while count >= rows:
+            joined = pa.concat_tables(held)
+            yield joined.slice(0, rows)
+            held, count = [joined.slice(rows)], count - rows
+    if count:
+        yield pa.concat_tables(held)

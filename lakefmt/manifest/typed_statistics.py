@@ -1,0 +1,264 @@
+"""``add.stats_parsed``: statistics as columns of the types that they are of ("Checkpoint Schema"), from and to JSON.
+
+As in Spark there are null counts for every leaf column, and bounds for numbers, texts, dates and times. Bounds that come
+from JSON are moved outwards by what JSON may have lost of them (a timestamp's microseconds, a decimal's last digits), so
+that a reader may take them for what they are called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+import pyarrow as pa
+
+from lakefmt.arrow_layout import unslice_structs
+from lakefmt.databases import isolated
+from lakefmt.manifest.statistics import statistics_fields
+from lakefmt.manifest.statistics_reader import has_bounds, outer_bounds
+from lakefmt.schema.arrow import arrow_type_of
+from lakefmt.schema.types import DecimalType, PrimitiveType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from lakefmt.schema.table_schema import Schema
+    from lakefmt.schema.types import DataType, FieldPath
+
+__all__ = ["TypedStatistics", "format_statistics"]
+
+_DUCKDB_TYPES = {
+    "byte": "TINYINT",
+    "short": "SMALLINT",
+    "integer": "INTEGER",
+    "long": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "string": "VARCHAR",
+    "date": "DATE",
+    # An offset is taken into account by either of DuckDB's types; this one needs no time zones.
+    "timestamp": "TIMESTAMP",
+    "timestamp_ntz": "TIMESTAMP",
+}
+_BATCH_ROWS = 8_192  # what a thread of DuckDB takes at a time
+# Beyond these a date or a timestamp is DuckDB's infinity.
+_MOST_DAYS, _MOST_MICROSECONDS = 1 << 30, 1 << 62
+
+
+class TypedStatistics:
+    """The columns that a table's statistics have in its checkpoints.
+
+    Args:
+        schema: of the table.
+        partition_columns: names in it; they have no statistics.
+        configuration: the table's properties, as in its metadata.
+        with_vectors: whether files may have deletion vectors, which make bounds wide.
+
+    Raises:
+        CorruptTableError: as ``statistics_fields``.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        partition_columns: Collection[str],
+        configuration: Mapping[str, str],
+        *,
+        with_vectors: bool,
+    ) -> None:
+        columns = _without_twins(dict(statistics_fields(schema, partition_columns, configuration)))
+        self._bounded: dict[FieldPath, DataType] = {
+            path: field.type
+            for path, field in columns.items()
+            # Booleans, as in Spark: two values prune nothing.
+            if has_bounds(field.type) and field.type != PrimitiveType("boolean")
+        }
+        self._counted = tuple(columns)
+        self._flags = {"tightBounds": pa.bool_()} if with_vectors else {}
+
+    @property
+    def type(self) -> pa.StructType:
+        """The type of ``stats_parsed``; columns go by their physical names."""
+        bounds = {path: arrow_type_of(kind) for path, kind in self._bounded.items()}
+        counts = dict.fromkeys(self._counted, pa.int64())
+        members: dict[FieldPath, pa.DataType] = {("numRecords",): pa.int64()}
+        for name, columns in (("minValues", bounds), ("maxValues", bounds), ("nullCount", counts)):
+            members |= {(name, *path): kind for path, kind in columns.items()}
+        members |= {(name,): kind for name, kind in self._flags.items()}
+        return _struct_of(members)
+
+    @property
+    def bounded(self) -> Mapping[FieldPath, DataType]:
+        """The columns that have bounds, by their physical paths, with their types."""
+        return self._bounded
+
+    def parse(self, texts: Any) -> pa.StructArray:
+        """Return the texts of ``add.stats`` as columns; null where there is none, and where it is no JSON.
+
+        Args:
+            texts: an array or chunked array of strings.
+        """
+        documents = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts], pa.string())
+        connection = isolated.cursor()
+        try:
+            table = pa.Table.from_arrays([documents], names=["document"])
+            batches = table.to_batches(max_chunksize=_BATCH_ROWS)
+            connection.register("adds", pa.RecordBatchReader.from_batches(table.schema, batches))
+            # TRY: what is no JSON has no values.
+            query = f"SELECT TRY(json_transform(document, {_literal(self._structure())})) AS parsed FROM adds"
+            found = connection.sql(query).to_arrow_table().column(0)
+        finally:
+            connection.close()
+        parsed: Any = found.combine_chunks()
+        return self._sound(parsed if isinstance(parsed, pa.StructArray) else pa.concat_arrays(parsed.chunks))
+
+    def _structure(self) -> str:
+        """Return what ``json_transform`` is to make of a document: names and DuckDB's types, as JSON."""
+        structure: dict[str, Any] = {"numRecords": "BIGINT"}
+        for name in ("minValues", "maxValues"):
+            for path, kind in self._bounded.items():
+                _put(structure, (name, *path), _duckdb_type(kind))
+        for path in self._counted:
+            _put(structure, ("nullCount", *path), "BIGINT")
+        return orjson.dumps(structure | dict.fromkeys(self._flags, "BOOLEAN")).decode()
+
+    def _sound(self, parsed: pa.StructArray) -> pa.StructArray:
+        columns = {path: _member(parsed, path) for path in _leaf_paths(self.type)}
+        for path, kind in self._bounded.items():
+            arrow_type = arrow_type_of(kind)
+            ends = [_in_range(columns[(side, *path)], arrow_type) for side in ("minValues", "maxValues")]
+            columns[("minValues", *path)], columns[("maxValues", *path)] = outer_bounds(kind, *ends)
+        return cast("pa.StructArray", _assemble(self.type, columns, (), parsed.is_null()))
+
+
+def format_statistics(parsed: Any) -> Any:
+    """Return typed statistics of any writer as the texts that ``add.stats`` has of them; null where there are none.
+
+    Maxima are rounded up where JSON has fewer digits; what JSON has no place for (NaN, infinities, years that have more
+    than four digits) and values of types that have no bounds are left out.
+    """
+    connection = isolated.cursor()
+    try:
+        table = unslice_structs(pa.Table.from_arrays([parsed], names=["parsed"]))
+        connection.register("adds", table)
+        text = _json_of(parsed.type, "parsed")
+        return connection.sql(f"SELECT {text} AS stats FROM adds").to_arrow_table().column(0)
+    finally:
+        connection.close()
+
+
+def _json_of(kind: Any, value: str, *, upper: bool = False) -> str:
+    """Return the SQL of a value's JSON text, NULL for what is left out."""
+    kinds = pa.types
+    if kinds.is_struct(kind):
+        members = []
+        for place in range(kind.num_fields):
+            name = kind.field(place).name
+            member = _json_of(
+                kind.field(place).type,
+                f"struct_extract_at({value}, {place + 1})",
+                upper=upper or name == "maxValues",
+            )
+            members.append(f"{_literal(orjson.dumps(name).decode() + ':')} || {member}")
+        joined = f"concat_ws(',', {', '.join(members)})" if members else "''"
+        return f"CASE WHEN {value} IS NOT NULL THEN '{{' || {joined} || '}}' END"
+    if kinds.is_timestamp(kind):
+        moved = f"epoch_us({value}) + {999 if upper else 0}"
+        zone = "Z" if kind.tz is not None else ""
+        instant = f"make_timestamp({moved})"
+        return (
+            f"CASE WHEN isfinite({value}) AND year({instant}) BETWEEN 1 AND 9999 "
+            f"THEN strftime({instant}, '\"%Y-%m-%dT%H:%M:%S.%g{zone}\"') END"
+        )
+    if kinds.is_date(kind):
+        day = f"{value}::DATE"
+        return f"""CASE WHEN year({day}) BETWEEN 1 AND 9999 THEN strftime({day}, '"%Y-%m-%d"') END"""
+    if kinds.is_floating(kind):
+        # With all digits of the value as a double: right for readers of either.
+        return f"CASE WHEN isfinite({value}) THEN {value}::DOUBLE::VARCHAR END"
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
+        return f"to_json({value})::VARCHAR"
+    if kinds.is_integer(kind) or kinds.is_boolean(kind) or kinds.is_decimal(kind):
+        return f"{value}::VARCHAR"
+    return "NULL"
+
+
+def _duckdb_type(kind: DataType) -> str:
+    match kind:
+        case DecimalType(precision, scale):
+            return f"DECIMAL({precision},{scale})"
+        case PrimitiveType(name):
+            return _DUCKDB_TYPES[name]
+        case _:
+            raise AssertionError(f"{kind} has no bounds")
+
+
+def _in_range(values: Any, arrow_type: pa.DataType) -> Any:
+    """Return bounds in the column's type, null where DuckDB has an infinity of a date or a timestamp."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_timestamp(arrow_type):
+        numbers, most = values.view(pa.int64()), _MOST_MICROSECONDS
+    elif pa.types.is_date32(arrow_type):
+        numbers, most = values.view(pa.int32()), _MOST_DAYS
+    else:
+        return values.cast(arrow_type)
+    known: Any = pc.less(pc.abs(numbers), pa.scalar(most, numbers.type))
+    kept: Any = pc.if_else(known, numbers, pa.scalar(None, numbers.type))
+    return kept.view(arrow_type)
+
+
+def _without_twins(columns: dict[FieldPath, Any]) -> dict[FieldPath, Any]:
+    """Leave out columns whose names differ in upper and lower case alone, which Spark and DuckDB take for one."""
+    met: dict[FieldPath, int] = {}
+    for path in columns:
+        lowered = tuple([name.lower() for name in path])
+        met[lowered] = met.get(lowered, 0) + 1
+    return {path: each for path, each in columns.items() if met[tuple([n.lower() for n in path])] == 1}
+
+
+def _struct_of(members: Mapping[FieldPath, pa.DataType]) -> pa.StructType:
+    tree: dict[str, Any] = {}
+    for path, kind in members.items():
+        _put(tree, path, kind)
+
+    def build(node: Any) -> pa.DataType:
+        if not isinstance(node, dict):
+            return cast("pa.DataType", node)
+        return pa.struct([pa.field(name, build(member)) for name, member in node.items()])
+
+    return cast("pa.StructType", build(tree))
+
+
+def _put(tree: dict[str, Any], path: FieldPath, leaf: Any) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = leaf
+
+
+def _leaf_paths(kind: Any, parents: FieldPath = ()) -> list[FieldPath]:
+    if not pa.types.is_struct(kind):
+        return [parents]
+    fields = [kind.field(place) for place in range(kind.num_fields)]
+    return [path for field in fields for path in _leaf_paths(field.type, (*parents, field.name))]
+
+
+def _member(struct: Any, path: FieldPath) -> Any:
+    """Return a member at any depth, null wherever a struct above is."""
+    import pyarrow.compute as pc
+
+    for name in path:
+        struct = pc.struct_field(struct, [struct.type.get_field_index(name)])
+    return struct
+
+
+def _assemble(kind: Any, columns: Mapping[FieldPath, Any], parents: FieldPath, missing: Any) -> Any:
+    if not pa.types.is_struct(kind):
+        return columns[parents].cast(kind)
+    fields = [kind.field(place) for place in range(kind.num_fields)]
+    members = [_assemble(field.type, columns, (*parents, field.name), missing) for field in fields]
+    return pa.StructArray.from_arrays(members, fields=fields, mask=missing)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
