@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -42,13 +43,23 @@ class DeletedRows:
     bitmap: pyroaring.BitMap64
 
     @classmethod
-    def of(cls, positions: Iterable[int]) -> DeletedRows:
-        """Return a value that deletes the rows at these positions. Raises InvalidInputError where one is none."""
+    def of(cls, positions: Iterable[int] | pa.Array[Any] | pa.ChunkedArray[Any]) -> DeletedRows:
+        """Return a value that deletes the rows at these positions.
+
+        Args:
+            positions: whole numbers in any order; many are best given as an Arrow array or a range.
+
+        Raises:
+            InvalidInputError: one is no position.
+        """
         from pyroaring import BitMap64
 
         try:
-            rows = cls(BitMap64(positions))
-        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(positions, pa.Array | pa.ChunkedArray):
+                rows = cls(BitMap64(_as_buffer(positions)))
+            else:
+                rows = cls(BitMap64(positions if isinstance(positions, range) else map(index, positions)))
+        except (TypeError, ValueError, OverflowError, pa.ArrowInvalid) as error:
             raise InvalidInputError(f"Positions of rows are whole numbers from 0 on ({error})") from error
         if rows.end > _MOST_ROWS:
             raise InvalidInputError(f"{rows.end - 1} is no position of a row")
@@ -101,6 +112,18 @@ class DeletedRows:
         found = within.to_array()
         positions = pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])
         return pc.subtract(positions, pa.scalar(start, pa.int64())) if start else positions
+
+
+def _as_buffer(positions: Any) -> memoryview:
+    """Return an Arrow array of integers as the numbers that it is; raises ValueError where it is none."""
+    numbers: Any = positions.combine_chunks() if isinstance(positions, pa.ChunkedArray) else positions
+    if not pa.types.is_integer(numbers.type) or numbers.null_count:
+        raise ValueError(f"they are of type {numbers.type}, {numbers.null_count} of them null")
+    numbers = numbers.cast(pa.uint64())
+    if not len(numbers):
+        return memoryview(b"").cast("Q")
+    values = memoryview(numbers.buffers()[1]).cast("B").cast("Q")
+    return values[numbers.offset : numbers.offset + len(numbers)]
 
 
 def encode_deletion_vector(rows: DeletedRows) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.manifest.partition_values import parse_partition_values
+from lakefmt.manifest.path_columns import canonical_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ class PathPruner:
     """Chooses files by name; implements ``manifest.Pruner``.
 
     Attributes:
-        paths: as in the log.
+        paths: their paths (``canonical_path``).
     """
 
     paths: frozenset[str]
@@ -67,7 +68,8 @@ class PathPruner:
         """Return for each file whether it is one of them."""
         import pyarrow.compute as pc
 
-        found: Any = pc.is_in(files.log_paths(), value_set=pa.array(self.paths, pa.string()))
+        paths = canonical_paths(files.log_paths())
+        found: Any = pc.is_in(paths, value_set=pa.array(self.paths, pa.string()))
         return cast("pa.BooleanArray", found.combine_chunks())
 
 

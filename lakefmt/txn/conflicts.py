@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from lakefmt.isolation import IsolationLevel
 from lakefmt.log import AddFile, RemoveFile
+from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.deletion_vectors import DeletedRows
 from lakefmt.manifest.file_list import FileList
+from lakefmt.manifest.path_columns import canonical_paths
 from lakefmt.scan.prune import prune
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.txn.metadata_conflicts import ROW_TRACKING_DOMAIN, Conflict, judge_metadata
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Conflict", "Rebase", "Vectors", "VectorsNeeded", "check_conflicts", "choose_isolation"]
 
 Vectors: TypeAlias = "Mapping[tuple[str, str], DeletedRows]"
-"""Deleted rows by path and vector id of the logical file that they are of."""
+"""Deleted rows by path (``canonical_path``) and vector id of the logical file that they are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,10 @@ def check_conflicts(
         vectors: those that are known.
     """
     level = choose_isolation(ours, isolation)
-    case = _Case(ours, winners, snapshot, level, vectors or {}, paths_of_rows(ours))
+    derived = paths_of_rows(ours)
+    adds = frozenset(canonical_path(add.path) for add in ours.adds) - derived
+    removes = frozenset(canonical_path(remove.path) for remove in ours.removes) - derived
+    case = _Case(ours, winners, snapshot, level, vectors or {}, derived, adds, removes)
     state = snapshot.state
     for version, winner in winners:
         found = judge_metadata(ours, version, winner, state) or case.judge_files(version, winner)
@@ -112,19 +117,17 @@ class _Case:
     snapshot: Snapshot
     isolation: IsolationLevel
     vectors: Vectors
-    derived: frozenset[str]  # the files that adds and removes of ours were made for from rows
+    derived: frozenset[str]  # paths that adds and removes of ours are made for from rows
+    adds: frozenset[str]  # the others that come
+    removes: frozenset[str]  # and go
     needed: dict[tuple[str, str], tuple[AddFile | RemoveFile, int]] = field(default_factory=dict)
 
     # --- file by file --------------------------------------------------------------------------------------------
 
     def judge_files(self, version: int, winner: Commit) -> Conflict | None:
         """Judge one winner by the files it added and removed, but for those in which we change rows."""
-        theirs = {remove.path: remove for remove in winner.removes}
-        both = [
-            theirs[remove.path]
-            for remove in self.ours.removes
-            if remove.path in theirs and remove.path not in self.derived
-        ]
+        theirs = {canonical_path(remove.path): remove for remove in winner.removes}
+        both = [remove for path, remove in theirs.items() if path in self.removes]
         if gone := [remove.path for remove in both if remove.data_change]:
             return Conflict("removed", version, "removed rows of a file that this one removes", gone[0])
         found = self._judge_added(version, winner) or self._judge_taken_from_reads(version, winner)
@@ -132,9 +135,8 @@ class _Case:
 
     def _judge_added(self, version: int, winner: Commit) -> Conflict | None:
         ours = self.ours
-        own = {add.path for add in ours.adds} - self.derived
         for add in winner.adds:
-            if add.path in own:
+            if canonical_path(add.path) in self.adds:
                 return Conflict("added", version, "added a file that this one adds", add.path)
         blind = bool(winner.info and winner.info.is_blind_append) and not winner.removes
         match self.isolation:
@@ -146,14 +148,14 @@ class _Case:
         adds = [add for add in winner.adds if add.data_change]
         if not ours.reads or not adds:
             return None
-        removed = {remove.path: remove for remove in winner.removes}
+        removed = {canonical_path(remove.path): remove for remove in winner.removes}
         files = FileList.from_adds(adds, self.snapshot.partition_keys)
         for read in ours.reads:
             matching: Any = prune(
                 files, read.predicate, self.snapshot.schema, self.snapshot.partition_columns
             )
             for add in [add for add, hit in zip(adds, matching.to_pylist(), strict=True) if hit]:
-                if self._brings_rows(add, removed.get(add.path)):
+                if self._brings_rows(add, removed.get(canonical_path(add.path))):
                     which = "" if read.predicate.is_always_true else f" (where {read.predicate.sql})"
                     detail = f"added rows that this one would have read{which}"
                     return Conflict("added", version, detail, add.path)
@@ -186,9 +188,8 @@ class _Case:
                 continue
             import pyarrow.compute as pc
 
-            hits: Any = pc.is_in(
-                pa.array(gone, pa.string()), value_set=read.files.table["path"].combine_chunks()
-            )
+            paths: Any = canonical_paths(read.files.table["path"]).combine_chunks()
+            hits: Any = pc.is_in(pa.array(map(canonical_path, gone), pa.string()), value_set=paths)
             if (place := pc.index(hits, True).as_py()) >= 0:
                 return Conflict("removed", version, "removed rows of a file that this one read", gone[place])
         return None
@@ -216,8 +217,8 @@ class _Case:
         ]
         changes = replace(
             ours,
-            adds=tuple([add for add in ours.adds if add.path not in self.derived]),
-            removes=tuple([remove for remove in ours.removes if remove.path not in self.derived]),
+            adds=tuple([add for add in ours.adds if canonical_path(add.path) not in self.derived]),
+            removes=tuple([each for each in ours.removes if canonical_path(each.path) not in self.derived]),
             row_deletes=tuple(deletes),
             rewrites=kept,
         )
@@ -226,7 +227,7 @@ class _Case:
     def _rebase_delete(
         self, delete: RowDelete, touched: Mapping[str, tuple[int, AddFile | RemoveFile]]
     ) -> RowDelete | Conflict:
-        path = delete.before.file.path
+        path = delete.before.path
         if path not in touched:
             return delete
         version, action = touched[path]
@@ -247,7 +248,7 @@ class _Case:
     ) -> Rewrite | None:
         found: Rewrite | None = rewrite
         for each in rewrite.inputs:
-            path = each.file.path
+            path = each.path
             if found is not None and path in touched:
                 now = self._now(each, touched[path][1])
                 if now is not None or path not in found.gone:
@@ -268,7 +269,7 @@ class _Case:
         vector = file.deletion_vector
         if vector is None:
             return DeletedRows.none()
-        key = (file.path, vector.unique_id)
+        key = (canonical_path(file.path), vector.unique_id)
         if key not in self.vectors:
             self.needed[key] = (file, num_rows)
         return self.vectors.get(key)
@@ -281,8 +282,8 @@ def _newest(
     found: dict[str, tuple[int, AddFile | RemoveFile]] = {}
     for version, winner in winners:
         for action in chain[AddFile | RemoveFile](winner.removes, winner.adds):
-            if action.path in paths:
-                found[action.path] = (version, action)
+            if (path := canonical_path(action.path)) in paths:
+                found[path] = (version, action)
     return found
 
 

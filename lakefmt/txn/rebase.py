@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.errors import CommitConflictError
 from lakefmt.log.features import check_writable
+from lakefmt.log.paths import canonical_path
 from lakefmt.snapshot.load import extend_snapshot, load_snapshot
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.txn.conflicts import Conflict, Rebase, VectorsNeeded, check_conflicts
@@ -98,7 +99,8 @@ def _judge(
     while isinstance(outcome := check_conflicts(changes, winners, base, level, vectors), VectorsNeeded):
         for file, num_rows in outcome.files:
             if file.deletion_vector is not None:
-                vectors[file.path, file.deletion_vector.unique_id] = load_rows(store, file, num_rows)
+                key = canonical_path(file.path), file.deletion_vector.unique_id
+                vectors[key] = load_rows(store, file, num_rows)
     return outcome
 
 

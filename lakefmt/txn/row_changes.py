@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.deletion_vectors import DeletedRows
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class FileRows:
     file: AddFile
     num_rows: int
     deleted: DeletedRows
+
+    @property
+    def path(self) -> str:
+        """The file's path in the one spelling in which actions are compared."""
+        return canonical_path(self.file.path)
 
     @property
     def is_empty(self) -> bool:
@@ -79,7 +85,7 @@ class Rewrite:
         outputs: the new files, with the rows deleted that others have deleted in the inputs since they were read.
         row_map: from rows of the inputs to rows of the outputs.
         keeps_vectors: whether outputs may have vectors; where not, a group that others touch is given up.
-        gone: paths of inputs that are no longer in the table, because others removed them.
+        gone: paths, as ``FileRows.path``, of inputs that are no longer in the table, because others removed them.
     """
 
     inputs: tuple[FileRows, ...]
@@ -95,7 +101,7 @@ class Rewrite:
 
     def moved(self, path: str, now: FileRows | None) -> Rewrite | None:
         """Return the rewrite with an input as others left it, None for gone; None if it cannot stand any more."""
-        place = next(place for place, each in enumerate(self.inputs) if each.file.path == path)
+        place = next(place for place, each in enumerate(self.inputs) if each.path == path)
         before = self.inputs[place]
         if now is None:
             taken, gone = before.present, self.gone | {path}
@@ -114,16 +120,12 @@ class Rewrite:
 
     def _carry(self, place: int, taken: DeletedRows) -> Iterator[FileRows]:
         """Yield the outputs without rows that were taken from an input."""
-        from pyroaring import BitMap64
-
-        found: dict[int, BitMap64] = {}
+        found: dict[int, DeletedRows] = {}
         for number, positions in self.row_map.outputs_of(place, taken):
-            # The values of an Arrow array are a buffer that is read as it is.
-            values = memoryview(positions.buffers()[1]).cast("B").cast("Q")
-            rows = BitMap64(values[positions.offset : positions.offset + len(positions)])
+            rows = DeletedRows.of(positions)
             found[number] = found[number] | rows if number in found else rows
         for number, output in enumerate(self.outputs):
-            yield output.without(DeletedRows(found[number])) if number in found else output
+            yield output.without(found[number]) if number in found else output
 
 
 def vector_id(file: AddFile) -> str | None:
@@ -132,8 +134,8 @@ def vector_id(file: AddFile) -> str | None:
 
 
 def paths_of_rows(changes: Changes) -> frozenset[str]:
-    """Return the files whose ``adds`` and ``removes`` follow from row deletes and rewrites."""
-    paths = {delete.before.file.path for delete in changes.row_deletes}
+    """Return the paths, as ``FileRows.path``, of the files whose ``adds`` and ``removes`` follow from row deletes and rewrites."""
+    paths = {delete.before.path for delete in changes.row_deletes}
     for rewrite in changes.rewrites:
-        paths |= {each.file.path for each in (*rewrite.inputs, *rewrite.outputs)}
+        paths |= {each.path for each in (*rewrite.inputs, *rewrite.outputs)}
     return frozenset(paths)

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from lakefmt.engine.footers import load_footer
 from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError
 from lakefmt.log import AddFile, RemoveFile
+from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.deletion_vector_files import load_deletion_vector, store_deletion_vectors
 from lakefmt.manifest.deletion_vectors import DeletedRows
 from lakefmt.manifest.statistics import widen_statistics
@@ -61,7 +61,7 @@ def stage_row_changes(store: Store, environment: Environment, changes: Changes) 
         removes += [
             _remove(each.file, now_ms, data_change=False)
             for each in rewrite.inputs
-            if each.file.path not in rewrite.gone
+            if each.path not in rewrite.gone
         ]
         files += [(each, False) for each in rewrite.outputs]
     files = [(each, data_change) for each, data_change in files if not each.is_empty]
@@ -92,9 +92,11 @@ def load_file_rows(store: Store, snapshot: Snapshot, paths: Collection[str]) -> 
         CorruptTableError: a vector is damaged.
         StoreError: storage failed.
     """
-    files = snapshot.choose_files(PathPruner(frozenset(paths)))
-    adds = {add.path: add for add in files.to_adds()}
-    if missing := [path for path in paths if path not in adds]:
+    wanted = [canonical_path(path) for path in paths]
+    files = snapshot.choose_files(PathPruner(frozenset(wanted)))
+    counts: Any = files.num_records().to_pylist()
+    found = {canonical_path(add.path): (add, n) for add, n in zip(files.to_adds(), counts, strict=True)}
+    if missing := [path for path in paths if canonical_path(path) not in found]:
         raise InvalidInputError(
             "It is no data file of this version",
             table=store.uri,
@@ -102,9 +104,7 @@ def load_file_rows(store: Store, snapshot: Snapshot, paths: Collection[str]) -> 
             path=missing[0],
             hint="Name files by their path in the log, column log_path of files()",
         )
-    known: Any = files.num_records().to_pylist()
-    counts = dict(zip(files.table["path"].to_pylist(), known, strict=True))
-    return [_rows(store, adds[path], counts[path]) for path in paths]
+    return [_rows(store, *found[path]) for path in wanted]
 
 
 def load_rows(store: Store, file: AddFile | RemoveFile, num_rows: int) -> DeletedRows:
@@ -140,6 +140,8 @@ def _rows(store: Store, add: AddFile, num_records: int | None) -> FileRows:
                 path=add.path,
                 hint="Compute its statistics anew with the engine that wrote it",
             )
+        from lakefmt.engine.footers import load_footer
+
         num_records = load_footer(store, locate(store, add.path), add.size_bytes).metadata.num_rows
     return FileRows(add, num_records, load_rows(store, add, num_records))
 
