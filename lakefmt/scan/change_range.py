@@ -9,16 +9,20 @@ from lakefmt.errors import InvalidInputError, VersionNotFoundError
 from lakefmt.log import CommitTimes
 from lakefmt.log.listing import check_contiguous, list_commits
 from lakefmt.log.timestamps import format_timestamp, parse_timestamp
+from lakefmt.snapshot.load import load_commits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from lakefmt.log import CommitInfo
+    from lakefmt.log import Commit, CommitInfo
     from lakefmt.log.paths import LogFile
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
 
-__all__ = ["ChangeBounds", "ChangeRange", "load_change_range"]
+__all__ = ["ChangeBounds", "ChangeRange", "iterate_commits", "load_change_range"]
+
+_COMMITS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,13 @@ def load_change_range(store: Store, newest: Snapshot, bounds: ChangeBounds) -> C
         raise _cleaned(first, commits, table=store.uri)
     check_contiguous(chosen, first, table=store.uri, last=last)
     return ChangeRange(tuple(chosen), last, times, position)
+
+
+def iterate_commits(store: Store, files: Sequence[LogFile]) -> Iterator[tuple[LogFile, Commit]]:
+    """Read commits in their order, some at a time."""
+    for start in range(0, len(files), _COMMITS_AT_ONCE):
+        some = files[start : start + _COMMITS_AT_ONCE]
+        yield from zip(some, load_commits(store, some), strict=True)
 
 
 def _last_version(commits: list[LogFile], times: CommitTimes, newest: Snapshot, bounds: ChangeBounds) -> int:

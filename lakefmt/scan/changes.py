@@ -14,21 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import CorruptTableError
 from lakefmt.log.actions import AddFile
+from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, FileList
 from lakefmt.manifest.text_values import format_instant
+from lakefmt.scan.change_range import iterate_commits
 from lakefmt.scan.change_schema import CHANGE_TYPE, VERSION_COLUMNS, check_schemas
 from lakefmt.scan.prune import prune
-from lakefmt.snapshot import load_snapshot
-from lakefmt.snapshot.load import load_commits
+from lakefmt.scan.removed_files import RemovedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from lakefmt.expressions import Predicate
-    from lakefmt.log import Commit, DeletionVectorDescriptor, RemoveFile
-    from lakefmt.log.paths import LogFile
+    from lakefmt.log import Commit, DeletionVectorDescriptor
     from lakefmt.scan.change_range import ChangeRange
     from lakefmt.schema import Schema
     from lakefmt.snapshot import Snapshot
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ChangeRun", "plan_changes"]
 
-_COMMITS_AT_ONCE = 64
 _OBJECTS_AT_ONCE = 4096
 
 
@@ -80,10 +78,12 @@ def plan_changes(
     """
     turns: list[tuple[int, Commit]] = []
     builder = _RunBuilder(end)
-    for number, (file, commit) in enumerate(_iterate_commits(store, span.commits)):
+    removed = RemovedFiles(store, end, span.commits)
+    for number, (file, commit) in enumerate(iterate_commits(store, span.commits)):
         if commit.metadata is not None or commit.protocol is not None:
             turns.append((file.version, replace(commit, adds=(), removes=(), cdcs=())))
-        found = _changes_of(commit, _Complete(store, end, file.version))
+        found = _changes_of(commit, file.version, removed)
+        removed.follow(commit)
         if found.files:
             builder.put(found.dated(file.version, span.time_of(number, commit.info)))
     if span.commits:
@@ -119,47 +119,7 @@ class _FileChanges:
         return replace(self, files=files)
 
 
-@dataclass(frozen=True, slots=True)
-class _Complete:
-    """Adds to a ``remove`` of an old writer ("extendedFileMetadata": false) what its ``add`` had."""
-
-    store: Store
-    end: Snapshot
-    version: int
-
-    def __call__(self, removes: Sequence[RemoveFile]) -> Iterator[AddFile]:
-        lacking = [r.path for r in removes if r.partition_values is None or r.size_bytes is None]
-        known = self._find(lacking) if lacking else {}
-        for remove in removes:
-            values, size = known.get(remove.path, (remove.partition_values, remove.size_bytes))
-            if values is None or size is None:
-                raise CorruptTableError(
-                    "A remove action without partition values or size is of a file that the table did not have",
-                    table=self.store.uri,
-                    version=self.version,
-                    path=remove.path,
-                    hint=f"Begin with version {self.version + 1}",
-                )
-            yield AddFile(remove.path, values, size, 0, deletion_vector=remove.deletion_vector)
-
-    def _find(self, paths: Sequence[str]) -> dict[str, tuple[Mapping[str, str | None], int]]:
-        import pyarrow.compute as pc
-
-        if self.version == 0:
-            return {}
-        files = load_snapshot(self.store, self.version - 1, self.end.catalog).files
-        mask: Any = pc.is_in(files.table["path"], value_set=pa.array(paths, pa.string()))
-        rows = files.filter(mask).table.select(["path", "partition_values", "size_bytes"]).to_pylist()
-        return {row["path"]: (row["partition_values"] or {}, row["size_bytes"]) for row in rows}
-
-
-def _iterate_commits(store: Store, files: Sequence[LogFile]) -> Iterator[tuple[LogFile, Commit]]:
-    for start in range(0, len(files), _COMMITS_AT_ONCE):
-        some = files[start : start + _COMMITS_AT_ONCE]
-        yield from zip(some, load_commits(store, some), strict=True)
-
-
-def _changes_of(commit: Commit, complete: _Complete) -> _FileChanges:
+def _changes_of(commit: Commit, version: int, removed: RemovedFiles) -> _FileChanges:
     """Return the files that hold the changes of a commit ("Reader Requirements for AddCDCFile")."""
     if commit.cdcs:
         recorded = [AddFile(c.path, c.partition_values, c.size_bytes, 0, tags=c.tags) for c in commit.cdcs]
@@ -168,9 +128,9 @@ def _changes_of(commit: Commit, complete: _Complete) -> _FileChanges:
     if _copied_alone(commit):
         return found
     removes = [remove for remove in commit.removes if remove.data_change]
-    again = {add.path: add for add in commit.adds if add.data_change}
-    for gone in complete(removes):
-        back = again.pop(gone.path, None)
+    again = {canonical_path(add.path): add for add in commit.adds if add.data_change}
+    for gone in removed.complete(version, removes):
+        back = again.pop(canonical_path(gone.path), None)
         if back is None:
             _put(found, "delete", gone, None)
         elif _vector_id(back) != _vector_id(gone):

@@ -23,6 +23,7 @@ from lakefmt.errors import (
     VersionNotFoundError,
 )
 from lakefmt.log.paths import commit_key
+from lakefmt.store.local import LocalStore
 from lakefmt.testing.deletion_vectors import delete_positions
 from lakefmt.testing.foreign_table import column, mapped
 
@@ -359,6 +360,33 @@ def test_a_remove_of_an_old_writer_is_completed_from_its_add(tmp_path):
     with pytest.raises(CorruptTableError, match="did not have") as caught:
         hand.changes().to_arrow()
     assert (caught.value.version, caught.value.path) == (3, "never.parquet")
+
+
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_many_removes_of_an_old_writer_are_completed_in_one_replay(tmp_path, monkeypatch, cleaned):
+    fields = [column("id", "long"), column("city", "string")]
+    hand = HandWritten(tmp_path / "t", fields, partition_by=["city"])
+    names = ["a b", "b", "c", "d"]
+    adds = [hand.file("add", ROWS.select(["id"]), f"{n}.parquet", values={"city": n}) for n in names]
+    for add in adds:
+        hand.commit(add)
+    for spelled in ("a b.parquet", "%62.parquet"):
+        hand.commit({"remove": {"path": spelled, "dataChange": True, "deletionTimestamp": 1}})
+    again = {**adds[1]["add"], "partitionValues": {"city": "B"}}
+    hand.commit({"add": again})
+    hand.commit({"remove": {"path": "b.parquet", "dataChange": True, "deletionTimestamp": 1}})
+    if cleaned:
+        DeltaTable(tmp_path / "t").create_checkpoint()
+        (tmp_path / "t" / commit_key(0)).unlink()
+    listings = []
+    listed = LocalStore.list
+    monkeypatch.setattr(LocalStore, "list", lambda self, *a, **k: listings.append(a) or listed(self, *a, **k))
+    found = changes_of(hand.changes(1), "id", "city")
+    deleted = [change for change in found if change[1] == "delete"]
+    assert deleted == [
+        (version, "delete", i, city) for version, city in ((5, "a b"), (6, "b"), (8, "B")) for i in (1, 2, 3)
+    ]
+    assert len(listings) <= 4  # not one more for every commit
 
 
 @pytest.mark.parametrize("storage_type", ["u", "i", "p"])
