@@ -33,7 +33,7 @@ _RESTS: Final = 3.0  # a place rests for so many times what its last job took
 _EXIT_PATIENCE_S: Final = 10.0
 
 
-def submit(place: Hashable, kind: str, job: Callable[[], None]) -> None:
+def submit(place: Hashable, kind: str, job: Callable[[], object]) -> None:
     """Have ``job`` done for ``place`` (a store's identity), instead of an earlier one of its kind that still waits.
 
     What it raises is logged. Within ``in_line`` it is done before this returns.
@@ -64,7 +64,7 @@ class _Slot:
     """The jobs of one place and kind."""
 
     kind: str
-    waiting: Callable[[], None] | None = None
+    waiting: Callable[[], object] | None = None
     runs_in: int | None = None  # the thread
     rests_until_s: float = 0.0
 
@@ -91,7 +91,7 @@ class BackgroundWork:
         self._idle = 0
         self._hurried: dict[object, Hashable | None] = {}  # places that somebody waits for; None for all
 
-    def submit(self, place: Hashable, kind: str, job: Callable[[], None]) -> None:
+    def submit(self, place: Hashable, kind: str, job: Callable[[], object]) -> None:
         """Have ``job`` done; see the function of this name."""
         with self._changed:
             slot = self._slots.setdefault((place, kind), _Slot(kind))
@@ -147,7 +147,7 @@ class BackgroundWork:
                     slot.rests_until_s = ended_s + self._rests * (ended_s - began_s)
                     self._changed.notify_all()
 
-    def _take(self) -> tuple[_Slot, Callable[[], None]] | None:
+    def _take(self) -> tuple[_Slot, Callable[[], object]] | None:
         """Wait for a job that may be done now; None when there has been none for a while, and the thread ends."""
         with self._changed:
             patient_until_s = time.monotonic() + self._idle_s
@@ -180,7 +180,7 @@ class BackgroundWork:
                 del self._slots[key]
 
 
-def _run(kind: str, job: Callable[[], None]) -> None:
+def _run(kind: str, job: Callable[[], object]) -> None:
     try:
         job()
     except Exception:  # noqa: BLE001 - the commits stand whatever follows

@@ -17,7 +17,7 @@ from lakefmt.log.timestamps import parse_timestamp
 from lakefmt.scan import ChangeBounds, Changes, Scan
 from lakefmt.snapshot import advance_snapshot, load_snapshot
 from lakefmt.store import open_store
-from lakefmt.txn.commit import check_can_commit
+from lakefmt.txn.commit import check_can_commit, follow_up
 from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.environment import SYSTEM
 from lakefmt.txn.once import parse_txn
@@ -27,7 +27,7 @@ from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
 from lakefmt.txn.operations.write_new import write_new
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
-from lakefmt.upkeep import clean_log, compact_log
+from lakefmt.upkeep import checksum_writer, clean_log, compact_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,7 +82,7 @@ def create(
         InvalidInputError: schema, partition columns or properties make no table.
         StoreError: storage refused.
     """
-    writer = Writer(open_store(uri, storage_options), timeout_s=_check_timeout(commit_timeout_s))
+    writer = _writer_to(uri, storage_options, commit_timeout_s)
     store = writer.store
     plan = plan_create(
         schema,
@@ -94,7 +94,9 @@ def create(
         table=store.uri,
     )
     create_table(writer, plan)
-    return Table(store, load_snapshot(store), commit_timeout_s=writer.timeout_s)
+    snapshot = load_snapshot(store)
+    follow_up(writer, snapshot)
+    return Table(store, snapshot, commit_timeout_s=writer.timeout_s)
 
 
 def open_table(
@@ -168,7 +170,7 @@ def write(
             f"txn makes writes that are tried again safe; mode {mode!r} writes a table that is not there",
             hint="Choose mode='append' or mode='overwrite'",
         )
-    writer = Writer(open_store(uri, storage_options), timeout_s=_check_timeout(commit_timeout_s))
+    writer = _writer_to(uri, storage_options, commit_timeout_s)
     try:
         table = _open_at(writer.store, commit_timeout_s=writer.timeout_s)
     except TableNotFoundError:
@@ -200,7 +202,9 @@ class Table:
         self._snapshot = snapshot
         self._read_only = read_only
         self._commit_timeout_s = commit_timeout_s
-        self._queue = commit_queue(store)  # shared with the other handles as long as one of them is there
+        # Shared with the other handles as long as one of them is there.
+        self._queue = commit_queue(store)
+        self._write_checksum = checksum_writer(store)
         self._writing = threading.Lock()
         self._shown: tuple[int, pa.Table | None] = (-1, None)
         _handles.add(self)
@@ -530,7 +534,7 @@ class Table:
         check_can_commit(self._store)
 
     def _writer(self) -> Writer:
-        return Writer(self._store, timeout_s=self._commit_timeout_s)
+        return Writer(self._store, timeout_s=self._commit_timeout_s, after_commit=(self._write_checksum,))
 
     def _move_to(self, snapshot: Snapshot) -> None:
         # Two threads may append through one handle; it ends at the newest version either of them saw.
@@ -557,6 +561,14 @@ def _open_at(
         raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
     snapshot = load_snapshot(store, version, catalog)
     return Table(store, snapshot, read_only=version is not None, commit_timeout_s=commit_timeout_s)
+
+
+def _writer_to(
+    uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None, commit_timeout_s: float | None
+) -> Writer:
+    store = open_store(uri, storage_options)
+    timeout_s = _check_timeout(commit_timeout_s)
+    return Writer(store, timeout_s=timeout_s, after_commit=(checksum_writer(store),))
 
 
 def _check_timeout(timeout_s: Any) -> float | None:

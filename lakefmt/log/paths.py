@@ -24,6 +24,7 @@ __all__ = [
     "LogFileKind",
     "canonical_path",
     "checkpoint_key",
+    "checksum_key",
     "commit_key",
     "compaction_key",
     "format_version",
@@ -109,6 +110,11 @@ def checkpoint_key(version: int, unique: str | None = None) -> str:
     """Return the key of the checkpoint of ``version``: the classic one, or the V2 one in JSON whose UUID is given."""
     ending = "parquet" if unique is None else f"{unique}.json"
     return f"{LOG_FOLDER}/{version:0{_VERSION_DIGITS}d}.checkpoint.{ending}"
+
+
+def checksum_key(version: int) -> str:
+    """Return the key of the checksum file of ``version``."""
+    return f"{LOG_FOLDER}/{version:0{_VERSION_DIGITS}d}.crc"
 
 
 def parse_log_file(info: ObjectInfo) -> LogFile | None:

@@ -6,9 +6,12 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import orjson
+
 from lakefmt.cached import cached_value
 from lakefmt.errors import CorruptTableError, LakefmtError, VersionNotFoundError
 from lakefmt.log.checksum import load_checksum
+from lakefmt.log.codec import encode_metadata
 from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
 from lakefmt.log.listing import find_commit_file
@@ -21,12 +24,14 @@ from lakefmt.manifest.tombstones import Tombstones
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
 from lakefmt.snapshot.replay import FileChanges, reconcile
 from lakefmt.snapshot.source import load_source
+from lakefmt.snapshot.totals import Totals
 from lakefmt.snapshot.verify import find_discrepancies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lakefmt.log import Catalog, Commit, CommitInfo, DomainMetadata, Metadata, Protocol, TransactionId
+    from lakefmt.log.checksum import VersionChecksum
     from lakefmt.manifest import Pruner
     from lakefmt.properties import TableProperties
     from lakefmt.schema import ColumnMapping, Schema
@@ -48,7 +53,10 @@ _FROM_METADATA = (
     "column_mapping",
     "partition_columns",
     "partition_keys",
+    "metadata_json",
 )
+# A handle that commits reads the checksum file at its first commit; one that only refreshes forgets about it.
+_MOST_COMMITS_SINCE_CHECKSUM = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,21 @@ class _Source:
             return _Source(self.base, (changes.to_commit(),), self.tombstones)
         removed = Tombstones.from_removes(changes.to_commit().removes)
         return _Source(files, (), self.tombstones.without(LogicalFiles(changes.newest)).concat(removed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A version's checksum file, not read yet, and the ``txnId`` of that version's commit."""
+
+    file: LogFile
+    txn_id: str | None
+
+    def load(self, store: Store) -> VersionChecksum | None:
+        """Read it; None where it tells nothing, or it is that of another commit: the table was replaced."""
+        found = load_checksum(store, self.file)
+        if found is not None and found.txn_id and self.txn_id and found.txn_id != self.txn_id:
+            return None
+        return found
 
 
 class Snapshot:
@@ -134,6 +157,9 @@ class Snapshot:
         self.discrepancies: tuple[str, ...] = ()
         self._written_ms = written_ms
         self._info = commits[-1].info if commits else None
+        # What the files add up to, and the commits since; None where nobody has said.
+        told = None if checksum is None else _Told(checksum, self._txn_id)
+        self._totals: tuple[Totals | _Told | None, tuple[Commit, ...]] = (told, ())
         self.log_bytes = log_bytes
         # What the file list follows from. Threads that ask at once may replay twice, to the same list: no lock, so a
         # snapshot pickles and survives a fork.
@@ -412,6 +438,34 @@ class Snapshot:
     def _txn_id(self) -> str | None:
         return None if self._info is None else self._info.txn_id
 
+    def load_totals(self) -> Totals | None:
+        """Return what the files add up to where that is known without reading a checkpoint's; else None.
+
+        A checksum file may be read for it once; versions that follow from this one then know at once.
+        """
+        if self.discrepancies:
+            return None
+        start, commits = self._totals
+        if isinstance(start, _Told):
+            said = start.load(self._store)
+            start = None if said is None else Totals.of_checksum(said)
+        found = None if start is None else start.after(commits)
+        if found is None and (files := self._files_in_hand()) is not None:
+            found = Totals.of_files(files)
+        self._totals = (found, ())
+        return found
+
+    def _files_in_hand(self) -> FileList | None:
+        """Return the list of all files if it takes no reading."""
+        if self._listed is not None or not isinstance(self._source.base, Checkpoint):
+            return self.files
+        return None
+
+    @cached_value
+    def metadata_json(self) -> bytes:
+        """The metadata as JSON, for the files that repeat it with every version."""
+        return orjson.dumps(encode_metadata(self.metadata))
+
     def check_adds_up(self) -> None:
         """Raise CorruptTableError where the version is known not to add up to its checksum file.
 
@@ -456,6 +510,11 @@ class Snapshot:
         if (listed := self._listed) is not None and len(listed[2]) <= _FOLD_AFTER_COMMITS:
             after._listed = (*listed[:2], listed[2] + commits)
         after.discrepancies = self.discrepancies
+        start, since = self._totals
+        if isinstance(start, Totals):
+            after._totals = (start.after(commits), ())
+        elif start is not None and len(since) <= _MOST_COMMITS_SINCE_CHECKSUM:
+            after._totals = (start, since + commits)
         if after.metadata is self.metadata and after.protocol == self.protocol:
             after.__dict__.update(
                 {name: self.__dict__[name] for name in _FROM_METADATA if name in self.__dict__}
@@ -463,7 +522,7 @@ class Snapshot:
         return after
 
     def _verify(self, files: FileList) -> None:
-        checksum = None if self._checksum is None else load_checksum(self._store, self._checksum)
+        checksum = None if self._checksum is None else _Told(self._checksum, self._txn_id).load(self._store)
         if checksum is None:
             return
         self.discrepancies = tuple(find_discrepancies(checksum, files, self.protocol, self.metadata))

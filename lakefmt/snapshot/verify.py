@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lakefmt.snapshot.totals import Totals
+
 if TYPE_CHECKING:
     from lakefmt.log import Metadata, Protocol
     from lakefmt.log.checksum import VersionChecksum
@@ -18,15 +20,12 @@ def find_discrepancies(
     checksum: VersionChecksum, files: FileList, protocol: Protocol, metadata: Metadata
 ) -> list[str]:
     """Return what differs, each with both figures; nothing where the version adds up."""
-    import pyarrow.compute as pc
-
-    vectors = files.table["deletion_vector"]
-    deleted: Any = pc.sum(pc.struct_field(vectors, "cardinality"))
+    totals = Totals.of_files(files)
     figures = [
-        ("data files", checksum.num_files, files.num_files),
-        ("bytes of data files", checksum.size_bytes, files.size_bytes),
-        ("deletion vectors", checksum.num_deletion_vectors, files.num_files - vectors.null_count),
-        ("rows deleted by vectors", checksum.num_deleted_records, deleted.as_py() or 0),
+        ("data files", checksum.num_files, totals.num_files),
+        ("bytes of data files", checksum.size_bytes, totals.size_bytes),
+        ("deletion vectors", checksum.num_deletion_vectors, totals.num_deletion_vectors),
+        ("rows deleted by vectors", checksum.num_deleted_records, totals.num_deleted_records),
     ]
     found = [
         f"{what}: {there:,} by the log, {said:,} by the checksum file"

@@ -122,6 +122,13 @@ class Store(ABC):
         found out.
         """
 
+    def put_advisory(self, key: str, data: bytes) -> bool:
+        """Write an object that readers can do without, if there is none under ``key``; True if it was this call.
+
+        It is not worth a flush of the disk: after a power cut it may be gone, or empty.
+        """
+        return self.put_if_absent(key, data)
+
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; one that is not there is no error."""

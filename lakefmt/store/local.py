@@ -194,6 +194,17 @@ class LocalStore(Store):
             retry=self._retry,
         )
 
+    def put_advisory(self, key: str, data: bytes) -> bool:
+        """Write an object that readers can do without, if there is none, without flushing it."""
+        path = self._own_path(key)
+        try:
+            self._write(path, data, self._publish, fsync=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self._failed("write", key, error) from error
+        return True
+
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; folders stay."""
         for key in keys:
@@ -265,7 +276,10 @@ class LocalStore(Store):
             if not stat.S_ISDIR(found.st_mode):
                 yield _object_info(prefix + name, found)
 
-    def _write(self, path: str, data: bytes, publish: Callable[[str, str], None]) -> None:
+    def _write(
+        self, path: str, data: bytes, publish: Callable[[str, str], None], *, fsync: bool | None = None
+    ) -> None:
+        fsync = self._fsync if fsync is None else fsync
         temporary = _temporary_name(path)
         try:
             file = os.open(temporary, _CREATE, 0o666)
@@ -275,7 +289,7 @@ class LocalStore(Store):
         try:
             try:
                 _write_all(file, data)
-                if self._fsync:
+                if fsync:
                     os.fsync(file)
             finally:
                 os.close(file)
@@ -284,7 +298,7 @@ class LocalStore(Store):
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        if self._fsync:
+        if fsync:
             _flush_folder(os.path.dirname(path))
 
     def _open_temporary(self, temporary: str) -> pa.NativeFile:

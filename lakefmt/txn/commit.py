@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lakefmt.txn.commit_queue import CommitQueue
     from lakefmt.txn.writer import Writer
 
-__all__ = ["check_can_commit", "commit", "commit_first_version"]
+__all__ = ["check_can_commit", "commit", "commit_first_version", "follow_up"]
 
 _log = logging.getLogger("lakefmt")
 
@@ -134,7 +134,7 @@ def _commit(writer: Writer, snapshot: Snapshot, attempts: _Attempts) -> Snapshot
     if attempts.changes.is_empty:
         return after
     _log.info("%s: committed version %d, %s", store.uri, after.version, changes.operation)
-    _follow_up(writer, after)
+    follow_up(writer, after)
     return after
 
 
@@ -274,7 +274,8 @@ class _Attempts:
         return None
 
 
-def _follow_up(writer: Writer, after: Snapshot) -> None:
+def follow_up(writer: Writer, after: Snapshot) -> None:
+    """Call what follows a commit; nothing that it raises reaches who committed."""
     for follow in writer.after_commit:
         try:
             follow(after)
