@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakefmt.errors import InvalidInputError as InvalidInputError
     from lakefmt.errors import LakefmtError as LakefmtError
     from lakefmt.errors import ObjectNotFoundError as ObjectNotFoundError
+    from lakefmt.errors import ResourceError as ResourceError
     from lakefmt.errors import SchemaMismatchError as SchemaMismatchError
     from lakefmt.errors import StoreError as StoreError
     from lakefmt.errors import TableExistsError as TableExistsError
@@ -67,6 +68,7 @@ _HOMES = {
     "ObjectNotFoundError": "lakefmt.errors",
     "RatifiedCommit": "lakefmt.log.catalog",
     "RatifiedCommits": "lakefmt.log.catalog",
+    "ResourceError": "lakefmt.errors",
     "Scan": "lakefmt.scan",
     "Schema": "lakefmt.schema",
     "SchemaMismatchError": "lakefmt.errors",
@@ -103,6 +105,7 @@ __all__ = [
     "ObjectNotFoundError",
     "RatifiedCommit",
     "RatifiedCommits",
+    "ResourceError",
     "Scan",
     "Schema",
     "SchemaMismatchError",

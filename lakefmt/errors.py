@@ -10,6 +10,7 @@
     ├── CommitConflictError         another writer changed what this one read: look, then run it again
     ├── UnsupportedFeatureError     the table asks for more than this release can do
     ├── CorruptTableError           what is on disk contradicts itself: repair or restore
+    ├── ResourceError               this machine is too small for it: ask for less at a time, or give it more
     └── StoreError                  storage said no: credentials, network, permissions, disk
         ├── ObjectNotFoundError     one object is not there
         └── UnknownOutcomeError     it may have been written or not: look before writing again
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidInputError",
     "LakefmtError",
     "ObjectNotFoundError",
+    "ResourceError",
     "SchemaMismatchError",
     "StoreError",
     "TableExistsError",
@@ -152,6 +154,10 @@ class UnsupportedFeatureError(LakefmtError):
 
 class CorruptTableError(LakefmtError):
     """What is on disk contradicts itself: garbage in a commit, a gap in the log, a missing data file."""
+
+
+class ResourceError(LakefmtError):
+    """The work takes more memory, or more disk to spill to, than this process has."""
 
 
 class StoreError(LakefmtError):

@@ -99,6 +99,6 @@ def _rows(found: "pa.Table", partition_columns: tuple[str, ...], *, deleted: boo
             format_count(file["num_rows"]),
             *([format_count(file["deleted_rows"])] if deleted else []),
             format_size(file["size_bytes"]),
-            str(time),
+            time or "?",
             file["path"],
         ]

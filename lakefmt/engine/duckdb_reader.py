@@ -19,6 +19,7 @@ from lakefmt.engine.projection import find_column, repeat_value
 from lakefmt.engine.row_groups import RowGroups, has_float_bounds
 from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError, StoreError
 from lakefmt.expressions import ALL_ROWS, quote_identifier, quote_literal
+from lakefmt.expressions.duckdb_errors import resource_error
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -85,6 +86,7 @@ def read_with_duckdb(
         CorruptTableError: a file is missing or damaged; it names the file.
         InvalidInputError: the predicate fails on a value.
         StoreError: a file cannot be read.
+        ResourceError: memory is not enough.
     """
     import duckdb
 
@@ -109,6 +111,8 @@ def _explain(error: Exception, store: Store, tasks: Sequence[ReadTask], spec: Re
     """
     import duckdb
 
+    if (too_large := resource_error(error, table=store.uri)) is not None:
+        return too_large
     reason = _first_line(error)
     kind = type(error)
     # The base class itself is what DuckDB throws when what it decodes makes no sense.

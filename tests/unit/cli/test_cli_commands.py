@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import lakefmt
 from lakefmt.cli.app import app
+from lakefmt.testing.foreign_table import ForeignTable, column
 
 _APRIL = dt.date(2026, 4, 1)
 _MAY = dt.date(2026, 5, 1)
@@ -291,3 +292,13 @@ def test_changes_of_no_such_version_are_an_error(trips):
     result = run("changes", trips, "--to", 9)
     assert result.exit_code == 1
     assert "newest is 2" in result.stderr
+
+
+def test_a_file_of_no_known_time_is_listed_with_a_question_mark(tmp_path):
+    table = ForeignTable(tmp_path / "t", [column("id", "long")]).add(pa.table({"id": [1]}))
+    table.adds[0]["modificationTime"] = 10**18  # no calendar has it
+    table.write_log()
+    shown = run("files", tmp_path / "t").stdout
+    assert "?" in shown
+    assert "None" not in shown
+    assert run_json("files", tmp_path / "t")["files"][0]["modified"] is None
