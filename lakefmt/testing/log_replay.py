@@ -8,21 +8,23 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
 from lakefmt.log import DeletionVectorDescriptor
 from lakefmt.manifest.deletion_vector_files import load_deletion_vector
+from lakefmt.manifest.logical_files import vector_ids
 from lakefmt.scan.locate import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
 
-__all__ = ["LogicalFile", "RowReader", "replay_commits"]
+__all__ = ["LogicalFile", "ReplayedVersion", "RowReader", "logical_files", "replay_commits"]
 
 LogicalFile = tuple[str, str | None]
 """Path, as in the log, and the unique id of the deletion vector ("Add File and Remove File": the primary key)."""
@@ -36,11 +38,17 @@ class ReplayedVersion:
         info: its ``commitInfo``.
         files: the ``add`` of each logical file.
         configuration: the table properties.
+        transactions: how far each application got.
+        added: the ``add`` actions of this version alone.
+        recorded: the same as ``transactions``, of this version alone.
     """
 
     info: dict[str, Any]
     files: dict[LogicalFile, dict[str, Any]]
     configuration: dict[str, str]
+    transactions: dict[str, int]
+    added: list[dict[str, Any]]
+    recorded: dict[str, int]
 
 
 def replay_commits(commits: Mapping[int, bytes]) -> list[ReplayedVersion]:
@@ -48,9 +56,10 @@ def replay_commits(commits: Mapping[int, bytes]) -> list[ReplayedVersion]:
     versions: list[ReplayedVersion] = []
     files: dict[LogicalFile, dict[str, Any]] = {}
     configuration: dict[str, str] = {}
+    transactions: dict[str, int] = {}
     for version in range(len(commits)):
         info: dict[str, Any] = {}
-        files = dict(files)
+        files, transactions = dict(files), dict(transactions)
         actions = [json.loads(line) for line in commits[version].splitlines()]
         for action in actions:
             if "remove" in action:
@@ -62,7 +71,10 @@ def replay_commits(commits: Mapping[int, bytes]) -> list[ReplayedVersion]:
                 configuration = action["metaData"]["configuration"]
             elif "commitInfo" in action:
                 info = action["commitInfo"]
-        versions.append(ReplayedVersion(info, files, configuration))
+        added = [action["add"] for action in actions if "add" in action]
+        recorded = {action["txn"]["appId"]: action["txn"]["version"] for action in actions if "txn" in action}
+        transactions |= recorded
+        versions.append(ReplayedVersion(info, files, configuration, transactions, added, recorded))
     return versions
 
 
@@ -77,14 +89,14 @@ class RowReader:
 
     store: Store
     column: str = "id"
-    _rows: dict[LogicalFile, tuple[int, ...]] = field(default_factory=dict)
+    _rows: dict[LogicalFile, dict[int, int]] = field(default_factory=dict)
 
-    def rows(self, file: LogicalFile, add: Mapping[str, Any]) -> tuple[int, ...]:
-        """Return the rows of a logical file. Raises ObjectNotFoundError where the file is gone."""
+    def rows(self, file: LogicalFile, add: Mapping[str, Any]) -> dict[int, int]:
+        """Return the value of each row of a logical file by its position. Raises ObjectNotFoundError where it is gone."""
         if file not in self._rows:
             key = unquote(file[0])
             table = pq.read_table(io.BytesIO(self.store.read(key)), columns=[self.column], partitioning=None)
-            values: list[Any] = table.column(0).to_pylist()
+            values = dict(enumerate(table.column(0).to_pylist()))
             if add.get("deletionVector"):
                 found = add["deletionVector"]
                 descriptor = DeletionVectorDescriptor(
@@ -97,9 +109,16 @@ class RowReader:
                 deleted = load_deletion_vector(
                     self.store, descriptor, data_file=key, num_rows=len(values), locate=locate
                 )
-                values = [value for place, value in enumerate(values) if place not in deleted.bitmap]
-            self._rows[file] = tuple(values)
+                values = {place: value for place, value in values.items() if place not in deleted.bitmap}
+            self._rows[file] = cast("dict[int, int]", values)
         return self._rows[file]
+
+
+def logical_files(snapshot: Snapshot) -> frozenset[LogicalFile]:
+    """Return the primary keys of the files of a version as the library has it."""
+    files = snapshot.files
+    vectors = vector_ids(files.table["deletion_vector"]).to_pylist()
+    return frozenset(zip(cast("list[str]", files.log_paths().to_pylist()), vectors, strict=True))
 
 
 def _logical_file(action: Mapping[str, Any]) -> LogicalFile:

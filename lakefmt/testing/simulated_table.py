@@ -13,55 +13,38 @@ end ``check`` compares what everybody was told and has seen with what is in the 
 
 from __future__ import annotations
 
-import contextlib
+import json
 import random
 import re
 import uuid
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import (
-    CommitConflictError,
-    CorruptTableError,
-    InvalidInputError,
-    LakefmtError,
-    StoreError,
-    VersionNotFoundError,
-)
-from lakefmt.manifest.logical_files import vector_ids
+from lakefmt.errors import VersionNotFoundError
 from lakefmt.scan import Scan
-from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
+from lakefmt.snapshot import load_snapshot
 from lakefmt.store.memory import MemoryStore
-from lakefmt.testing.fault_store import FaultStore, LateWrites, SeededFaults, WriterKilledError
-from lakefmt.testing.log_replay import RowReader, replay_commits
+from lakefmt.testing.fault_store import FaultStore, LateWrites
+from lakefmt.testing.log_replay import RowReader, logical_files, replay_commits
 from lakefmt.testing.scheduler import Scheduler, label_of
+from lakefmt.testing.simulated_operations import APPLICATION
 from lakefmt.testing.table_model import Attempt, ModelViolationError, TableModel
-from lakefmt.txn.changes import Changes
-from lakefmt.txn.commit import commit
-from lakefmt.txn.operations.append import append
 from lakefmt.txn.operations.create import create, plan_create
-from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.writer import Writer
-from lakefmt.upkeep import clean_log, compact_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lakefmt.testing.fault_store import Fault
     from lakefmt.testing.log_replay import LogicalFile, ReplayedVersion
-    from lakefmt.txn.environment import Environment
 
-__all__ = ["OPERATIONS", "JournalingStore", "SimulatedTable", "SimulatedWriter", "simulate"]
+__all__ = ["JournalingStore", "SimulatedTable", "check_order", "check_row_ids"]
 
 _COMMIT = re.compile(r"_delta_log/(\d{20})\.json")
 _SCHEMA = pa.schema([pa.field("id", pa.int64())])
-_LONGEST_SKEW_MS = 5_000
-_LONGEST_JUMP_DAYS = 40  # past the 30 days that logs are kept
-_DAY_MS = 86_400_000
 _VERSIONS_LOADED = 3  # of all, beside the newest: loading takes most of a run's time
 
 
@@ -109,7 +92,10 @@ class SimulatedTable:
         store: the storage, without faults.
         attempts: what everybody tried, by label.
         sightings: (version, logical files) of every read.
-        writers: the writers' stores, for their traces.
+        stores: the writers' stores, for their traces.
+        late: writes that are still on their way.
+        batches: how many an application has sent.
+        told_done: (version, batch) of every write that was not made because the table had that batch.
     """
 
     draw: random.Random
@@ -120,6 +106,8 @@ class SimulatedTable:
     sightings: list[tuple[int, frozenset[LogicalFile]]] = field(default_factory=list)
     stores: list[FaultStore] = field(default_factory=list)
     late: LateWrites = field(default_factory=LateWrites)
+    batches: int = 0
+    told_done: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def create(
@@ -171,7 +159,8 @@ class SimulatedTable:
         """Compare all that was tried and seen with what is there, and return the model. Raises ModelViolationError."""
         self.late.deliver()
         versions = replay_commits(self._commits())
-        model = TableModel()
+        serializable = versions[0].configuration.get("delta.isolationLevel") == "Serializable"
+        model = TableModel(serializable=serializable)
         for version in versions[1:]:
             label = label_of(version.info["txnId"])
             if label not in self.attempts:
@@ -180,11 +169,16 @@ class SimulatedTable:
         model.check_outcomes(self.attempts.values())
         reader = RowReader(self.store)
         for number, version in enumerate(versions):
-            rows = [row for file, add in version.files.items() for row in reader.rows(file, add)]
+            rows = [row for file, add in version.files.items() for row in reader.rows(file, add).values()]
             model.check_rows(number, rows)
         for number, files in self.sightings:
             if files != versions[number].files.keys():
                 raise ModelViolationError(f"a reader saw other files at version {number} than it has")
+        check_order(versions)
+        check_row_ids(versions)
+        for number, batch in self.told_done:
+            if versions[number].transactions.get(APPLICATION, -1) < batch:
+                raise ModelViolationError(f"version {number} was said to have batch {batch} and has not")
         self._check_loading(versions, model)
         return model
 
@@ -218,6 +212,12 @@ class SimulatedTable:
                 continue  # cleaned away
             if logical_files(snapshot) != version.files.keys():
                 raise ModelViolationError(f"version {number} does not load as it replays from JSON")
+            if snapshot.discrepancies:
+                raise ModelViolationError(
+                    f"version {number} has a wrong checksum file: {snapshot.discrepancies}"
+                )
+            if {app: txn.version for app, txn in snapshot.transactions.items()} != version.transactions:
+                raise ModelViolationError(f"version {number} has other transaction ids than JSON says")
             if dict(snapshot.metadata.configuration) != version.configuration:
                 raise ModelViolationError(f"version {number} has other properties than JSON says")
         newest = load_snapshot(self.store)
@@ -227,188 +227,31 @@ class SimulatedTable:
         model.check_rows(newest.version, rows)
 
 
-class SimulatedWriter:
-    """One writer: a process with a store, a clock that is wrong and a snapshot that is old; it dies and comes back."""
-
-    def __init__(self, table: SimulatedTable) -> None:
-        self.table = table
-        self._skew_ms = table.draw.randrange(-_LONGEST_SKEW_MS, _LONGEST_SKEW_MS)
-        self.store = table.open_store()
-        self._snapshot: Snapshot | None = None
-
-    def run(self, operations: Sequence[Callable[[SimulatedWriter], None]]) -> None:
-        """Do one operation after the other, whatever becomes of each."""
-        for operation in operations:
-            try:
-                operation(self)
-            except WriterKilledError:
-                self.store = self.table.open_store()
-                self._snapshot = None
-            except StoreError:
-                continue
-
-    def refresh(self) -> Snapshot:
-        """Advance to the newest version and note what is there."""
-        if self._snapshot is None:
-            self._snapshot = load_snapshot(self.store)
-        else:
-            self._snapshot = advance_snapshot(self.store, self._snapshot)
-        self.table.sightings.append((self._snapshot.version, logical_files(self._snapshot)))
-        return self._snapshot
-
-    def snapshot(self) -> Snapshot:
-        """Return a snapshot to write on, which may be old."""
-        if self._snapshot is None or self.table.draw.random() < 0.5:
-            return self.refresh()
-        return self._snapshot
-
-    def environment(self, label: int) -> Environment:
-        """Return clock, chance and ids for the operation of a label."""
-        return self.table.scheduler.environment(label, skew_ms=self._skew_ms)
-
-    def attempt(self, attempt: Attempt, work: Callable[[Writer], tuple[Snapshot, int]]) -> None:
-        """Do one operation and note what came of it.
-
-        Args:
-            attempt: the operation.
-            work: carries it out and returns the snapshot after it, and its version, -1 if nothing was committed.
-        """
-        attempt.outcome = "unknown"
-        try:
-            self._snapshot, attempt.version = work(Writer(self.store, self.environment(attempt.label)))
-        except CommitConflictError:
-            attempt.outcome = "refused"
-        except StoreError:
-            raise
-        except LakefmtError as error:
-            raise ModelViolationError(f"{attempt.kind} ended in {error!r}") from error
-        else:
-            attempt.outcome = "acknowledged"
-
-
-def append_rows(writer: SimulatedWriter) -> None:
-    """Append one to three rows."""
-    base = writer.snapshot()
-    attempt = writer.table.begin("append", base.version, adds=writer.table.draw.randint(1, 3))
-
-    def work(to: Writer) -> tuple[Snapshot, int]:
-        after, result = append(to, base, _rows(attempt))
-        return after, result.version
-
-    writer.attempt(attempt, work)
-
-
-def overwrite_all(writer: SimulatedWriter) -> None:
-    """Replace all rows by one."""
-    base = writer.snapshot()
-    attempt = writer.table.begin("overwrite", base.version, adds=1)
-
-    def work(to: Writer) -> tuple[Snapshot, int]:
-        after, result = overwrite(to, base, _rows(attempt))
-        return after, result.version
-
-    writer.attempt(attempt, work)
-
-
-def set_property(writer: SimulatedWriter) -> None:
-    """Set a property that says who set it."""
-    base = writer.snapshot()
-    attempt = writer.table.begin("metadata", base.version)
-    configuration = {**base.metadata.configuration, "simulation.label": str(attempt.label)}
-    changes = Changes("SET TBLPROPERTIES", metadata=replace(base.metadata, configuration=configuration))
-
-    def work(to: Writer) -> tuple[Snapshot, int]:
-        after = commit(to, base, changes)
-        return after, after.version
-
-    writer.attempt(attempt, work)
-
-
-def read_rows(writer: SimulatedWriter) -> None:
-    """Look at the newest version."""
-    writer.refresh()
-
-
-def compact_commits(writer: SimulatedWriter) -> None:
-    """Write a log compaction file over the commits since the last checkpoint, or some of them."""
-    snapshot = writer.snapshot()
-    first = writer.table.draw.randint(0, snapshot.version)
-    with contextlib.suppress(InvalidInputError, CorruptTableError):  # fewer than two commits, or cleaned away
-        compact_log(writer.store, snapshot, first)
-
-
-def clean_old_log(writer: SimulatedWriter) -> None:
-    """Delete what has expired of the log."""
-    clean_log(writer.store, writer.snapshot(), writer.environment(0))
-
-
-def let_days_pass(writer: SimulatedWriter) -> None:
-    """Let the clock jump, in the middle of whatever the others are doing."""
-    writer.table.scheduler.now_ms += writer.table.draw.randint(1, _LONGEST_JUMP_DAYS) * _DAY_MS
-
-
-OPERATIONS: dict[Callable[[SimulatedWriter], None], int] = {
-    append_rows: 6,
-    overwrite_all: 2,
-    set_property: 1,
-    read_rows: 2,
-    compact_commits: 1,
-    clean_old_log: 1,
-    let_days_pass: 1,
-}
-"""What writers do, and how often."""
-
-
-def simulate(
-    seed: int,
-    *,
-    writers: int = 3,
-    operations: int = 4,
-    rate: float = 0.0,
-    faults: tuple[Fault, ...] = (),
-    weights: Mapping[Callable[[SimulatedWriter], None], int] | None = None,
-    properties: Mapping[str, Any] | None = None,
-) -> Counter[str]:
-    """Run and check what a seed decides; return how often each outcome came.
-
-    Args:
-        seed: decides all.
-        writers: how many work at once.
-        operations: how many each does.
-        rate: how many of all store calls fail.
-        faults: how they fail.
-        weights: what writers do, and how often; None for ``OPERATIONS``.
-        properties: of the table.
+def check_order(versions: Sequence[ReplayedVersion]) -> None:
+    """Check what must grow from version to version: in-commit timestamps and the versions of an application.
 
     Raises:
-        AssertionError: a promise was broken; the message has the seed and every call.
+        ModelViolationError: it does not.
     """
-    weights = OPERATIONS if weights is None else weights
-    table = SimulatedTable.create(
-        seed,
-        schedule=lambda number: SeededFaults(f"{seed} {number}", rate, faults) if rate else None,
-        properties=properties,
-    )
-    for number in range(writers):
-        chosen = table.draw.choices(list(weights), list(weights.values()), k=operations)
-        writer = SimulatedWriter(table)
-        table.scheduler.spawn(f"writer {number}", lambda writer=writer, chosen=chosen: writer.run(chosen))  # type: ignore[misc]
-    try:
-        table.scheduler.run()
-        table.check()
-    except Exception as error:
-        raise AssertionError(f"seed {seed}: {error!r}\n{table.format_trace()}") from error
-    finally:
-        table.store.clear()
-    return Counter(f"{attempt.kind} {attempt.outcome}" for attempt in table.attempts.values())
+    for number, (before, after) in enumerate(pairwise(versions), 1):
+        old, new = (version.info.get("inCommitTimestamp") for version in (before, after))
+        if old is not None and (new is None or new <= old):
+            raise ModelViolationError(f"in-commit timestamp {new} of version {number} follows {old}")
+        for app, reached in after.recorded.items():
+            if reached <= before.transactions.get(app, -1):
+                raise ModelViolationError(f"version {number} records write {reached} of {app} once more")
 
 
-def logical_files(snapshot: Snapshot) -> frozenset[LogicalFile]:
-    """Return the primary keys of a snapshot's files."""
-    files = snapshot.files.table
-    paths: list[Any] = files["path"].to_pylist()
-    return frozenset(zip(paths, vector_ids(files["deletion_vector"]).to_pylist(), strict=True))
-
-
-def _rows(attempt: Attempt) -> pa.Table:
-    return pa.table({"id": sorted(attempt.adds)}, schema=_SCHEMA)
+def check_row_ids(versions: Sequence[ReplayedVersion]) -> None:
+    """Check that no two files ever had a row id in common ("Row Tracking"). Raises ModelViolationError."""
+    first_rows: dict[int, tuple[str, int]] = {}
+    for version in versions:
+        for add in version.added:
+            if "baseRowId" in add:
+                length = json.loads(add["stats"])["numRecords"]
+                if first_rows.setdefault(add["baseRowId"], (add["path"], length)) != (add["path"], length):
+                    raise ModelViolationError(f"row id {add['baseRowId']} begins two files")
+    ends = [(first, first + length, path) for first, (path, length) in sorted(first_rows.items())]
+    for (_, end, path), (first, _, other) in pairwise(ends):
+        if end > first:
+            raise ModelViolationError(f"{path} and {other} have row id {first} in common")

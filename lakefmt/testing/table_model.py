@@ -52,10 +52,12 @@ class TableModel:
     Attributes:
         versions: the rows of each, from version 0.
         commits: the attempt that made each, None for version 0.
+        serializable: whether statements must have seen everything before them, appends that looked at nothing included.
     """
 
     versions: list[frozenset[int]] = field(default_factory=lambda: [frozenset()])
     commits: list[Attempt | None] = field(default_factory=lambda: [None])
+    serializable: bool = False
 
     @property
     def newest(self) -> int:
@@ -65,7 +67,7 @@ class TableModel:
     def commit(self, attempt: Attempt) -> None:
         """Let an attempt be the next version.
 
-        The rules are those of write serializability: appends that looked at nothing may come between a
+        By write serializability appends that looked at nothing may come between a
         statement and its base; nothing that it read may have gone or been rewritten by another statement.
 
         Raises:
@@ -98,7 +100,8 @@ class TableModel:
             raise ModelViolationError(
                 f"version {version} undoes the metadata of version {between}, which it had not seen"
             )
-        if attempt.kind == other.kind == "overwrite":
+        appended = other.kind == "overwrite" or (other.adds and self.serializable)
+        if attempt.kind == "overwrite" and appended:
             raise ModelViolationError(
                 f"version {version} replaced all rows, but not those of version {between}"
             )

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from lakefmt.testing.fault_store import ERRORS, KILLS, Fault
-from lakefmt.testing.simulated_table import simulate
+from lakefmt.testing.simulation import simulate
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 # Nothing wrong, storage that fails, writers that die, writes that arrive late, and all of it.
 _FAULTS = ((), ERRORS, KILLS, (Fault.LATE, Fault.AFTER), ERRORS + KILLS)
+_PROPERTIES = (
+    {},
+    {"delta.isolationLevel": "Serializable"},
+    {"delta.enableInCommitTimestamps": True},
+    {"delta.enableDeletionVectors": False},
+)
 _RATES = (0.01, 0.05, 0.2)
 
 
@@ -34,4 +40,5 @@ def play(seed: int) -> Counter[str]:
         operations=draw.randint(2, 6),
         rate=draw.choice(_RATES) if faults else 0,
         faults=faults,
+        properties=draw.choice(_PROPERTIES),
     )

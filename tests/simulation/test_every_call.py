@@ -6,13 +6,9 @@ import pytest
 
 from lakefmt.errors import StoreError
 from lakefmt.testing.fault_store import Fault, FaultAt, WriterKilledError
-from lakefmt.testing.simulated_table import (
-    OPERATIONS,
-    SimulatedTable,
-    SimulatedWriter,
-    append_rows,
-    overwrite_all,
-)
+from lakefmt.testing.simulated_operations import OPERATIONS, append_rows, overwrite_all
+from lakefmt.testing.simulated_table import SimulatedTable
+from lakefmt.testing.simulated_writer import SimulatedWriter
 
 VICTIM = 1  # the number of its store
 READ_FAULTS = (Fault.BEFORE, Fault.KILL_BEFORE)

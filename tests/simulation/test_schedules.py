@@ -12,16 +12,10 @@ import pytest
 from simulation.runs import play, seeds
 
 from lakefmt.testing.fault_store import ERRORS, KILLS, SeededFaults
-from lakefmt.testing.simulated_table import (
-    JournalingStore,
-    SimulatedTable,
-    SimulatedWriter,
-    append_rows,
-    overwrite_all,
-    read_rows,
-    set_property,
-    simulate,
-)
+from lakefmt.testing.simulated_operations import append_rows, overwrite_all, read_rows, set_property
+from lakefmt.testing.simulated_table import JournalingStore, SimulatedTable
+from lakefmt.testing.simulated_writer import SimulatedWriter
+from lakefmt.testing.simulation import simulate
 
 
 def outcomes(runs):

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from lakefmt.testing.fault_store import Fault, FaultAt
-from lakefmt.testing.simulated_table import OPERATIONS, SimulatedTable, SimulatedWriter
+from lakefmt.testing.simulated_operations import OPERATIONS
+from lakefmt.testing.simulated_table import SimulatedTable
+from lakefmt.testing.simulated_writer import SimulatedWriter
 
 SOAK = int(os.environ.get("LAKEFMT_SOAK", "0"))
 WRITERS = 3

@@ -46,6 +46,13 @@ def test_commits_that_cannot_both_stand_are_found(commits, message):
         model.commit(last)
 
 
+def test_overwrite_that_missed_an_append_is_found_where_all_must_be_seen():
+    model = TableModel(serializable=True)
+    model.commit(append(1, 0, 1))
+    with pytest.raises(ModelViolationError, match="not those of version 1"):
+        model.commit(Attempt(2, "overwrite", 0, adds=frozenset({9})))
+
+
 def test_commit_that_is_there_twice_is_found():
     model, attempt = TableModel(), append(1)
     model.commit(attempt)

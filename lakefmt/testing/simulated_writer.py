@@ -1,0 +1,82 @@
+"""One writer of a simulated table: a process that does one thing after the other, whatever becomes of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakefmt.errors import CommitConflictError, LakefmtError, StoreError
+from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
+from lakefmt.testing.fault_store import WriterKilledError
+from lakefmt.testing.log_replay import logical_files
+from lakefmt.testing.table_model import ModelViolationError
+from lakefmt.txn.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lakefmt.testing.simulated_table import SimulatedTable
+    from lakefmt.testing.table_model import Attempt
+    from lakefmt.txn.environment import Environment
+
+__all__ = ["SimulatedWriter"]
+
+_LONGEST_SKEW_MS = 5_000
+
+
+class SimulatedWriter:
+    """One writer: a process with a store, a clock that is wrong and a snapshot that is old; it dies and comes back."""
+
+    def __init__(self, table: SimulatedTable) -> None:
+        self.table = table
+        self._skew_ms = table.draw.randrange(-_LONGEST_SKEW_MS, _LONGEST_SKEW_MS)
+        self.store = table.open_store()
+        self._snapshot: Snapshot | None = None
+
+    def run(self, operations: Sequence[Callable[[SimulatedWriter], None]]) -> None:
+        """Do one operation after the other, whatever becomes of each."""
+        for operation in operations:
+            try:
+                operation(self)
+            except WriterKilledError:
+                self.store = self.table.open_store()
+                self._snapshot = None
+            except StoreError:
+                continue
+
+    def refresh(self) -> Snapshot:
+        """Advance to the newest version and note what is there."""
+        if self._snapshot is None:
+            self._snapshot = load_snapshot(self.store)
+        else:
+            self._snapshot = advance_snapshot(self.store, self._snapshot)
+        self.table.sightings.append((self._snapshot.version, logical_files(self._snapshot)))
+        return self._snapshot
+
+    def snapshot(self) -> Snapshot:
+        """Return a snapshot to write on, which may be old."""
+        if self._snapshot is None or self.table.draw.random() < 0.5:
+            return self.refresh()
+        return self._snapshot
+
+    def environment(self, label: int) -> Environment:
+        """Return clock, chance and ids for the operation of a label."""
+        return self.table.scheduler.environment(label, skew_ms=self._skew_ms)
+
+    def attempt(self, attempt: Attempt, work: Callable[[Writer], tuple[Snapshot, int]]) -> None:
+        """Do one operation and note what came of it.
+
+        Args:
+            attempt: the operation.
+            work: carries it out and returns the snapshot after it, and its version, -1 if nothing was committed.
+        """
+        attempt.outcome = "unknown"
+        try:
+            self._snapshot, attempt.version = work(Writer(self.store, self.environment(attempt.label)))
+        except CommitConflictError:
+            attempt.outcome = "refused"
+        except StoreError:
+            raise
+        except LakefmtError as error:
+            raise ModelViolationError(f"{attempt.kind} ended in {error!r}") from error
+        else:
+            attempt.outcome = "acknowledged"
