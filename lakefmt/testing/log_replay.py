@@ -91,27 +91,29 @@ class RowReader:
     column: str = "id"
     _rows: dict[LogicalFile, dict[int, int]] = field(default_factory=dict)
 
-    def rows(self, file: LogicalFile, add: Mapping[str, Any]) -> dict[int, int]:
-        """Return the value of each row of a logical file by its position. Raises ObjectNotFoundError where it is gone."""
-        if file not in self._rows:
-            key = unquote(file[0])
-            table = pq.read_table(io.BytesIO(self.store.read(key)), columns=[self.column], partitioning=None)
-            values = dict(enumerate(table.column(0).to_pylist()))
-            if add.get("deletionVector"):
-                found = add["deletionVector"]
-                descriptor = DeletionVectorDescriptor(
-                    found["storageType"],
-                    found["pathOrInlineDv"],
-                    found["sizeInBytes"],
-                    found["cardinality"],
-                    found.get("offset"),
+    def rows(self, path: str, vector: DeletionVectorDescriptor | None = None) -> dict[int, int]:
+        """Return the value of each row of a logical file by its position. Raises StoreError where it is gone."""
+        name = path, None if vector is None else vector.unique_id
+        if name not in self._rows:
+            if vector is None:
+                table = pq.read_table(
+                    io.BytesIO(self.store.read(unquote(path))), columns=[self.column], partitioning=None
                 )
+                values: dict[int, Any] = dict(enumerate(table.column(0).to_pylist()))
+            else:
+                values = self.rows(path)
                 deleted = load_deletion_vector(
-                    self.store, descriptor, data_file=key, num_rows=len(values), locate=locate
+                    self.store, vector, data_file=unquote(path), num_rows=len(values), locate=locate
                 )
                 values = {place: value for place, value in values.items() if place not in deleted.bitmap}
-            self._rows[file] = cast("dict[int, int]", values)
-        return self._rows[file]
+            self._rows[name] = values
+        return self._rows[name]
+
+    def rows_of(self, version: ReplayedVersion) -> list[int]:
+        """Return all values of a version. Raises StoreError where one of its files is gone."""
+        return [
+            row for add in version.files.values() for row in self.rows(add["path"], _vector(add)).values()
+        ]
 
 
 def logical_files(snapshot: Snapshot) -> frozenset[LogicalFile]:
@@ -122,8 +124,18 @@ def logical_files(snapshot: Snapshot) -> frozenset[LogicalFile]:
 
 
 def _logical_file(action: Mapping[str, Any]) -> LogicalFile:
-    vector = action.get("deletionVector")
-    if vector is None:
-        return action["path"], None
-    name = f"{vector['storageType']}{vector['pathOrInlineDv']}"
-    return action["path"], name if vector.get("offset") is None else f"{name}@{vector['offset']}"
+    vector = _vector(action)
+    return action["path"], None if vector is None else vector.unique_id
+
+
+def _vector(action: Mapping[str, Any]) -> DeletionVectorDescriptor | None:
+    found = action.get("deletionVector")
+    if found is None:
+        return None
+    return DeletionVectorDescriptor(
+        found["storageType"],
+        found["pathOrInlineDv"],
+        found["sizeInBytes"],
+        found["cardinality"],
+        found.get("offset"),
+    )

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from lakefmt.errors import CorruptTableError, InvalidInputError
+from lakefmt.expressions import parse_predicate
+from lakefmt.log.last_checkpoint import LastCheckpoint, put_last_checkpoint
+from lakefmt.snapshot.checkpoint import checkpoint_snapshot
+from lakefmt.testing.rewriter import rewrite_table
+from lakefmt.testing.scheduler import label_of
 from lakefmt.txn.changes import Changes
 from lakefmt.txn.commit import commit
 from lakefmt.txn.once import parse_txn
 from lakefmt.txn.operations.append import append
 from lakefmt.txn.operations.overwrite import overwrite
+from lakefmt.txn.statement import run_statement
+from lakefmt.txn.transaction import Transaction
 from lakefmt.upkeep import clean_log, compact_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from lakefmt.snapshot import Snapshot
     from lakefmt.testing.simulated_writer import SimulatedWriter
@@ -76,6 +83,67 @@ def overwrite_all(writer: SimulatedWriter) -> None:
     writer.attempt(attempt, work)
 
 
+def delete_positions(writer: SimulatedWriter) -> None:
+    """Delete some rows by where they are: who moved or deleted one of them meanwhile is in the way."""
+    table, base = writer.table, writer.snapshot()
+    places = _places(writer, base)
+    chosen = table.draw.sample(sorted(places), min(len(places), table.draw.randint(1, 2)))
+    if not chosen or not base.properties.enable_deletion_vectors:
+        return
+    attempt = table.begin("delete", base.version)
+    attempt.removes = frozenset(chosen)
+
+    def work(to: Writer) -> tuple[Snapshot, int]:
+        transaction = Transaction(to, base, "DELETE")
+        transaction.stage_delete(_positions(places, chosen))
+        after = transaction.commit()
+        return after, after.version
+
+    writer.attempt(attempt, work)
+
+
+def delete_matches(writer: SimulatedWriter) -> None:
+    """Delete the rows of a statement, which is run again where others were in its way."""
+    table, base = writer.table, writer.snapshot()
+    modulus = table.draw.randint(2, 4)
+    if not base.properties.enable_deletion_vectors:
+        return
+    attempt = table.begin("delete", base.version)
+
+    def work(to: Writer) -> tuple[Snapshot, int]:
+        def statement(snapshot: Snapshot) -> Transaction | None:
+            places = _places(writer, snapshot)
+            chosen = [row for row in places if row % modulus == 0]
+            attempt.base, attempt.removes = snapshot.version, frozenset(chosen)
+            if not chosen:
+                return None
+            transaction = Transaction(to, snapshot, "DELETE")
+            transaction.read(parse_predicate(f"id % {modulus} = 0", snapshot.schema), only_written=True)
+            transaction.stage_delete(_positions(places, chosen))
+            return transaction
+
+        after = run_statement(to, base, statement)
+        return after, after.version if attempt.removes else -1
+
+    writer.attempt(attempt, work)
+
+
+def rewrite_files(writer: SimulatedWriter) -> None:
+    """Move all rows to other files, in order or not."""
+    table, base = writer.table, writer.snapshot()
+    sort_by = table.draw.choice((None, "id"))
+    num_outputs = table.draw.randint(1, 2)
+    if not base.files.num_files:
+        return
+    attempt = table.begin("rewrite", base.version)
+
+    def work(to: Writer) -> tuple[Snapshot, int]:
+        after = rewrite_table(to, base, sort_by=sort_by, num_outputs=num_outputs)
+        return after, after.version if _is_by(attempt, after) else -1
+
+    writer.attempt(attempt, work)
+
+
 def set_property(writer: SimulatedWriter) -> None:
     """Set a property that says who set it."""
     base = writer.snapshot()
@@ -93,6 +161,16 @@ def set_property(writer: SimulatedWriter) -> None:
 def read_rows(writer: SimulatedWriter) -> None:
     """Look at the newest version."""
     writer.refresh()
+
+
+def write_checkpoint(writer: SimulatedWriter) -> None:
+    """Write a checkpoint of a version, and say so."""
+    snapshot, environment = writer.snapshot(), writer.environment(0)
+    written = checkpoint_snapshot(
+        writer.store, snapshot, now_ms=environment.now_ms(), new_id=environment.new_id
+    )
+    hint = LastCheckpoint(written.version, written.num_actions, written.size_bytes, written.num_adds)
+    put_last_checkpoint(writer.store, hint)
 
 
 def compact_commits(writer: SimulatedWriter) -> None:
@@ -117,8 +195,12 @@ OPERATIONS: dict[Callable[[SimulatedWriter], None], int] = {
     append_rows: 6,
     ingest_batch: 2,
     overwrite_all: 2,
+    delete_positions: 3,
+    delete_matches: 2,
+    rewrite_files: 3,
     set_property: 1,
     read_rows: 2,
+    write_checkpoint: 2,
     compact_commits: 1,
     clean_old_log: 1,
     let_days_pass: 1,
@@ -128,3 +210,27 @@ OPERATIONS: dict[Callable[[SimulatedWriter], None], int] = {
 
 def _rows(attempt: Attempt) -> pa.Table:
     return pa.table({"id": sorted(attempt.adds)}, schema=_SCHEMA)
+
+
+def _places(writer: SimulatedWriter, snapshot: Snapshot) -> dict[int, tuple[str, int]]:
+    """Return file and position of each row of a version."""
+    reader = writer.table.reader
+    adds = snapshot.files.to_adds()
+    return {
+        row: (add.path, position)
+        for add in adds
+        for position, row in reader.rows(add.path, add.deletion_vector).items()
+    }
+
+
+def _positions(places: Mapping[int, tuple[str, int]], rows: Iterable[int]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        path, position = places[row]
+        found.setdefault(path, []).append(position)
+    return found
+
+
+def _is_by(attempt: Attempt, snapshot: Snapshot) -> bool:
+    info = snapshot.commit_info
+    return info is not None and info.txn_id is not None and label_of(info.txn_id) == attempt.label

@@ -94,6 +94,7 @@ class SimulatedTable:
         sightings: (version, logical files) of every read.
         stores: the writers' stores, for their traces.
         late: writes that are still on their way.
+        reader: of data files, without faults.
         batches: how many an application has sent.
         told_done: (version, batch) of every write that was not made because the table had that batch.
     """
@@ -106,8 +107,12 @@ class SimulatedTable:
     sightings: list[tuple[int, frozenset[LogicalFile]]] = field(default_factory=list)
     stores: list[FaultStore] = field(default_factory=list)
     late: LateWrites = field(default_factory=LateWrites)
+    reader: RowReader = field(init=False)
     batches: int = 0
     told_done: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.reader = RowReader(self.store)
 
     @classmethod
     def create(
@@ -167,10 +172,8 @@ class SimulatedTable:
                 raise ModelViolationError(f"version {model.newest + 1} is by nobody: {version.info}")
             model.commit(self.attempts[label])
         model.check_outcomes(self.attempts.values())
-        reader = RowReader(self.store)
         for number, version in enumerate(versions):
-            rows = [row for file, add in version.files.items() for row in reader.rows(file, add).values()]
-            model.check_rows(number, rows)
+            model.check_rows(number, self.reader.rows_of(version))
         for number, files in self.sightings:
             if files != versions[number].files.keys():
                 raise ModelViolationError(f"a reader saw other files at version {number} than it has")

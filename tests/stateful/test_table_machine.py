@@ -70,7 +70,7 @@ class TableMachine(RuleBasedStateMachine):
 
 TestTableMachine = TableMachine.TestCase
 TestTableMachine.settings = settings(
-    max_examples=60 * max(SOAK, 1),
+    max_examples=40 * max(SOAK, 1),
     stateful_step_count=12,
     deadline=None,
     derandomize=not SOAK,

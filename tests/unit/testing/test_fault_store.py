@@ -178,6 +178,13 @@ def test_dead_writer_stays_dead(inner):
     assert keys(inner) == ["old"]
 
 
+def test_writer_that_dies_in_a_read_of_nothing_is_dead(inner):
+    store = failing(inner, Fault.KILL_AFTER)
+    with pytest.raises(WriterKilledError):
+        store.read("nothing")
+    assert store.dead
+
+
 def test_delay_pauses_and_then_works(inner):
     pauses = []
     store = FaultStore(inner, FaultAt(0, Fault.DELAY), sleep=pauses.append)
