@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import VersionNotFoundError
+from lakefmt.errors import CorruptTableError, VersionNotFoundError
+from lakefmt.log.paths import commit_key
 from lakefmt.scan import Scan
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store.memory import MemoryStore
@@ -37,7 +38,7 @@ from lakefmt.txn.operations.create import create, plan_create
 from lakefmt.txn.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lakefmt.testing.log_replay import LogicalFile, ReplayedVersion
 
@@ -49,12 +50,18 @@ _VERSIONS_LOADED = 3  # of all, beside the newest: loading takes most of a run's
 
 
 class JournalingStore(MemoryStore):
-    """Objects in memory that keep the time of a simulation and remember all contents that any file of the log ever had."""
+    """Objects in memory that keep the time of a simulation and remember what was there.
+
+    Attributes:
+        log_writes: all contents that each file of the log ever had, but for those written as streams.
+        deleted: all keys ever deleted.
+    """
 
     def __init__(self, uri: str, now_ms: Callable[[], float]) -> None:
         super().__init__(uri)
         self._now_ms = now_ms
         self.log_writes: dict[str, list[bytes]] = {}
+        self.deleted: set[str] = set()
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole, replacing what was there."""
@@ -67,6 +74,12 @@ class JournalingStore(MemoryStore):
         if won:
             self._wrote(key, data)
         return won
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects."""
+        chosen = list(keys)
+        super().delete(chosen)
+        self.deleted.update(chosen)
 
     def clear(self) -> None:
         """Give the memory back."""
@@ -209,8 +222,8 @@ class SimulatedTable:
             version = versions[number]
             try:
                 snapshot = load_snapshot(self.store, number)
-            except VersionNotFoundError:
-                if number == model.newest:
+            except (VersionNotFoundError, CorruptTableError):
+                if commit_key(number) not in self.store.deleted or number == model.newest:
                     raise
                 continue  # cleaned away
             if logical_files(snapshot) != version.files.keys():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import CommitConflictError, LakefmtError, StoreError
+from lakefmt.errors import CommitConflictError, LakefmtError, ObjectNotFoundError, StoreError
 from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
 from lakefmt.testing.fault_store import WriterKilledError
 from lakefmt.testing.log_replay import logical_files
@@ -42,6 +42,10 @@ class SimulatedWriter:
                 self._snapshot = None
             except StoreError:
                 continue
+            except LakefmtError as error:
+                if not self._was_cleaned(error):
+                    raise
+                self._snapshot = None
 
     def refresh(self) -> Snapshot:
         """Advance to the newest version and note what is there."""
@@ -77,6 +81,20 @@ class SimulatedWriter:
         except StoreError:
             raise
         except LakefmtError as error:
+            if self._was_cleaned(error):
+                attempt.outcome = "refused"
+                raise
             raise ModelViolationError(f"{attempt.kind} ended in {error!r}") from error
         else:
             attempt.outcome = "acknowledged"
+
+    def _was_cleaned(self, error: LakefmtError) -> bool:
+        """Whether an error says that what an old snapshot follows from has been cleaned away, and it has been."""
+        path = error.path or ""
+        if not path.startswith("_delta_log/") or path not in self.table.store.deleted:
+            return False
+        try:
+            self.table.store.info(path)
+        except ObjectNotFoundError:
+            return True
+        return False
