@@ -99,6 +99,7 @@ class TableProperties(BaseModel):
     append_only: Flag = Field(default=False, alias="delta.appendOnly")
     enable_deletion_vectors: Flag = Field(default=False, alias="delta.enableDeletionVectors")
     enable_change_data_feed: Flag = Field(default=False, alias="delta.enableChangeDataFeed")
+    enable_row_tracking: Flag = Field(default=False, alias="delta.enableRowTracking")
     enable_in_commit_timestamps: Flag = Field(default=False, alias="delta.enableInCommitTimestamps")
     column_mapping_mode: str = Field(default="none", alias="delta.columnMapping.mode")
     data_skipping_num_indexed_cols: int = Field(default=32, ge=-1, alias="delta.dataSkippingNumIndexedCols")
@@ -194,7 +195,6 @@ _KNOWN_TO_OTHERS: Final = frozenset(
 # Properties whose meaning this release cannot honour yet: setting them would make a promise nobody keeps.
 _NOT_YET: Final = {
     "delta.columnMapping.mode": "none",
-    "delta.enableRowTracking": "false",
     "delta.enableTypeWidening": "false",
     "delta.enableIcebergCompatV1": "false",
     "delta.enableIcebergCompatV2": "false",

@@ -55,10 +55,14 @@ _WRITABLE: Final = frozenset(
         "appendOnly",
         "changeDataFeed",
         "checkpointProtection",  # see upkeep/log_cleanup.py; checkpoints are written at the newest versions only
+        "clustering",
         "deletionVectors",
         "domainMetadata",
         "inCommitTimestamp",
+        "rowTracking",
         "timestampNtz",
+        "typeWidening",
+        "typeWidening-preview",
         "v2Checkpoint",
         "vacuumProtocolCheck",
     }
@@ -67,10 +71,8 @@ _WRITABLE: Final = frozenset(
 _MAPPING_PROPERTY: Final = "delta.columnMapping.mode"
 _WRITE_ACTIVE_BY_PROPERTY: Final = {
     "columnMapping": (_MAPPING_PROPERTY, "none"),
-    "rowTracking": ("delta.enableRowTracking", "false"),
     "icebergCompatV1": ("delta.enableIcebergCompatV1", "false"),
     "icebergCompatV2": ("delta.enableIcebergCompatV2", "false"),
-    "typeWidening": ("delta.enableTypeWidening", "false"),
 }
 # Features that are active where the schema's field metadata says so.
 _ACTIVE_BY_FIELD: Final = {
@@ -80,8 +82,6 @@ _ACTIVE_BY_FIELD: Final = {
     "allowColumnDefaults": "CURRENT_DEFAULT",
 }
 _CONSTRAINT_PREFIX: Final = "delta.constraints."
-# Row tracking asks for ids on every added file as soon as it is supported, active or not.
-_ACTIVE_WHEN_SUPPORTED: Final = frozenset({"rowTracking"})
 
 
 def supported_features(protocol: Protocol) -> frozenset[str]:
@@ -198,9 +198,12 @@ def protocol_for(schema_features: frozenset[str], configuration: dict[str, str])
         ("appendOnly", "delta.appendOnly"),
         ("changeDataFeed", "delta.enableChangeDataFeed"),
         ("inCommitTimestamp", "delta.enableInCommitTimestamps"),
+        ("rowTracking", "delta.enableRowTracking"),
     ):
         if configuration.get(name, "false").lower() == "true":
             features.add(feature)
+    if "rowTracking" in features:
+        features.add("domainMetadata")
     if configuration.get("delta.checkpointPolicy", "classic").lower() == "v2":
         features.add("v2Checkpoint")
     reader = features & {"deletionVectors", "timestampNtz", "v2Checkpoint"}
@@ -220,8 +223,6 @@ def _features(
 
 
 def _writing_needs(feature: str, metadata: Metadata) -> bool:
-    if feature in _ACTIVE_WHEN_SUPPORTED:
-        return True
     if feature == "checkConstraints":
         return any(name.startswith(_CONSTRAINT_PREFIX) for name in metadata.configuration)
     if feature in _ACTIVE_BY_FIELD:

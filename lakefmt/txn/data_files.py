@@ -8,9 +8,12 @@ folders.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from lakefmt.engine import WriteSpec
+from lakefmt.errors import CorruptTableError
 from lakefmt.log import AddFile
 from lakefmt.log.paths import key_to_path
 from lakefmt.manifest.partition_values import format_partition_value, partition_folder
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_write", "to_add"]
 
+_CLUSTERING_DOMAIN: Final = "delta.clustering"
+
 
 def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
     """Return how this table's data files are laid out, named for one transaction that starts now."""
@@ -39,7 +44,12 @@ def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
         partition_columns=partition_columns,
         write_partition_columns=properties.write_partition_columns,
         statistics_columns=tuple(
-            statistics_columns(schema, partition_columns, snapshot.metadata.configuration)
+            dict.fromkeys(
+                [
+                    *statistics_columns(schema, partition_columns, snapshot.metadata.configuration),
+                    *_clustering_columns(snapshot),
+                ]
+            )
         ),
         target_file_bytes=properties.target_file_size_bytes,
         compression=properties.compression,
@@ -58,6 +68,26 @@ def to_add(file: WrittenFile, snapshot: Snapshot, modified_ms: int) -> AddFile:
         stats=encode_statistics(file.statistics),
         tags=statistics_tags(file.statistics) or None,
     )
+
+
+def _clustering_columns(snapshot: Snapshot) -> list[tuple[str, ...]]:
+    """Return the columns that every file must have statistics of ("Writer Requirements for Clustered Table").
+
+    Writers have written each as a name and as the list of the names on its path.
+    """
+    domain = snapshot.domains.get(_CLUSTERING_DOMAIN)
+    if domain is None:
+        return []
+    try:
+        columns: list[Any] = orjson.loads(domain.configuration)["clusteringColumns"]
+        return [(column,) if isinstance(column, str) else tuple(column) for column in columns]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptTableError(
+            f"The domain {_CLUSTERING_DOMAIN} does not name the clustering columns: {domain.configuration!r:.80}",
+            table=snapshot.table_uri,
+            version=snapshot.version,
+            hint="Set it right with the engine that wrote it",
+        ) from error
 
 
 def _file_namer(

@@ -154,6 +154,8 @@ def _remove(file: AddFile, now_ms: int, *, data_change: bool) -> RemoveFile:
         partition_values=file.partition_values,
         size_bytes=file.size_bytes,
         deletion_vector=file.deletion_vector,
+        base_row_id=file.base_row_id,
+        default_row_commit_version=file.default_row_commit_version,
     )
 
 

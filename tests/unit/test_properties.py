@@ -85,7 +85,7 @@ def test_what_makes_no_sense_is_refused(properties, match):
     "properties",
     [
         {"delta.columnMapping.mode": "name"},
-        {"delta.enableRowTracking": True},
+        {"delta.enableTypeWidening": True},
         {"delta.constraints.c": "x > 1"},
     ],
 )

@@ -36,7 +36,6 @@ IN_USE = {
     "icebergCompatV2": Metadata("id", "{}", configuration={"delta.enableIcebergCompatV2": "true"}),
     "identityColumns": Metadata("id", '{"metadata":{"delta.identity.start":1}}'),
     "invariants": Metadata("id", '{"metadata":{"delta.invariants":"x"}}'),
-    "typeWidening": Metadata("id", "{}", configuration={"delta.enableTypeWidening": "true"}),
 }
 UNUSED = Metadata("id", "{}")
 PLACE = {"table": "t", "version": 0}

@@ -81,6 +81,12 @@ def plan_create(
         error.table = error.table or table
         raise
     configuration[FIELD_IDS_PROPERTY] = assign_field_ids(fields).encode()
+    if configuration.get("delta.enableRowTracking", "false").lower() == "true":
+        # Where files keep ids of rows that were moved into them; no column of the table may have these names, ever.
+        configuration["delta.rowTracking.materializedRowIdColumnName"] = f"_row-id-col-{environment.new_id()}"
+        configuration["delta.rowTracking.materializedRowCommitVersionColumnName"] = (
+            f"_row-commit-version-col-{environment.new_id()}"
+        )
     metadata = Metadata(
         id=environment.new_id(),
         schema_string=format_schema(fields),

@@ -90,11 +90,6 @@ def test_legacy_writer_versions_without_active_rules_are_writable():
     check_writable(Protocol(1, 6), metadata(), **PLACE)
 
 
-def test_row_tracking_is_refused_even_when_not_enabled():
-    with pytest.raises(UnsupportedFeatureError, match="rowTracking"):
-        check_writable(Protocol(1, 7, None, frozenset({"rowTracking"})), metadata(), **PLACE)
-
-
 def test_other_data_formats_are_refused():
     with pytest.raises(UnsupportedFeatureError, match="orc"):
         check_readable(Protocol(1, 2), Metadata("id", "{}", format_provider="orc"), **PLACE)
@@ -106,6 +101,9 @@ def test_new_table_lists_exactly_what_it_needs():
     assert protocol_for(frozenset(), {"delta.enableDeletionVectors": "false"}) == Protocol(1, 2)
     assert protocol_for(frozenset(), {"delta.enableChangeDataFeed": "true"}) == Protocol(
         1, 7, None, frozenset({"changeDataFeed"})
+    )
+    assert protocol_for(frozenset(), {"delta.enableRowTracking": "true"}) == Protocol(
+        1, 7, None, frozenset({"domainMetadata", "rowTracking"})
     )
 
 
@@ -152,7 +150,7 @@ def test_features_of_readers_that_are_not_read_are_refused_by_name(feature):
         check_readable(features(feature), metadata(), **PLACE)
 
 
-@pytest.mark.parametrize("feature", ["typeWidening-preview", "variantType", "variantShredding"])
+@pytest.mark.parametrize("feature", ["variantType", "variantShredding"])
 def test_what_is_only_read_is_not_written(feature):
     with pytest.raises(UnsupportedFeatureError, match=feature):
         check_writable(features(feature), metadata(), **PLACE)

@@ -57,6 +57,19 @@ def test_files_from_before_the_change_give_their_values(tmp_path, before, after,
     assert rows == sorted([*map(as_wide, values), *map(as_wide, values)])
 
 
+def test_rows_are_appended_under_the_wide_type(tmp_path):
+    table = ForeignTable(tmp_path / "t", [changed("c", "integer", "long")], features=FEATURES)
+    table.add(pa.table({"c": pa.array([1], pa.int32())}))
+    opened = lakefmt.open(table.folder)
+    before = opened.snapshot.metadata
+    opened.append({"c": [2**40]})
+    newest = lakefmt.open(table.folder)
+    assert sorted(newest.to_arrow()["c"].to_pylist()) == [1, 2**40]
+    assert newest.snapshot.metadata == before
+    newest.overwrite({"c": [7]})
+    assert lakefmt.open(table.folder).to_arrow()["c"].to_pylist() == [7]
+
+
 def test_members_of_arrays_maps_and_structs_are_widened(tmp_path):
     changes = [
         {"fromType": "float", "toType": "double", "fieldPath": "key"},
