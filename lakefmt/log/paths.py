@@ -32,6 +32,7 @@ __all__ = [
     "key_to_path",
     "parse_log_file",
     "path_to_key",
+    "sidecar_key",
 ]
 
 LOG_FOLDER = "_delta_log"
@@ -115,6 +116,11 @@ def checkpoint_key(version: int, unique: str | None = None) -> str:
 def checksum_key(version: int) -> str:
     """Return the key of the checksum file of ``version``."""
     return f"{LOG_FOLDER}/{version:0{_VERSION_DIGITS}d}.crc"
+
+
+def sidecar_key(name: str) -> str:
+    """Return the key of a sidecar."""
+    return f"{SIDECAR_FOLDER}/{name}"
 
 
 def parse_log_file(info: ObjectInfo) -> LogFile | None:

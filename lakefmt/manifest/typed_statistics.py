@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakefmt.schema.table_schema import Schema
     from lakefmt.schema.types import DataType, FieldPath
 
-__all__ = ["TypedStatistics", "format_statistics"]
+__all__ = ["TypedStatistics", "format_statistics", "struct_member"]
 
 _DUCKDB_TYPES = {
     "byte": "TINYINT",
@@ -123,7 +123,7 @@ class TypedStatistics:
         return orjson.dumps(structure | dict.fromkeys(self._flags, "BOOLEAN")).decode()
 
     def _sound(self, parsed: pa.StructArray) -> pa.StructArray:
-        columns = {path: _member(parsed, path) for path in _leaf_paths(self.type)}
+        columns = {path: struct_member(parsed, path) for path in _leaf_paths(self.type)}
         for path, kind in self._bounded.items():
             arrow_type = arrow_type_of(kind)
             ends = [_in_range(columns[(side, *path)], arrow_type) for side in ("minValues", "maxValues")]
@@ -145,6 +145,15 @@ def format_statistics(parsed: Any) -> Any:
         return connection.sql(f"SELECT {text} AS stats FROM adds").to_arrow_table().column(0)
     finally:
         connection.close()
+
+
+def struct_member(struct: Any, path: FieldPath) -> Any:
+    """Return a member at any depth, null wherever a struct above is."""
+    import pyarrow.compute as pc
+
+    for name in path:
+        struct = pc.struct_field(struct, [struct.type.get_field_index(name)])
+    return struct
 
 
 def _json_of(kind: Any, value: str, *, upper: bool = False) -> str:
@@ -241,15 +250,6 @@ def _leaf_paths(kind: Any, parents: FieldPath = ()) -> list[FieldPath]:
         return [parents]
     fields = [kind.field(place) for place in range(kind.num_fields)]
     return [path for field in fields for path in _leaf_paths(field.type, (*parents, field.name))]
-
-
-def _member(struct: Any, path: FieldPath) -> Any:
-    """Return a member at any depth, null wherever a struct above is."""
-    import pyarrow.compute as pc
-
-    for name in path:
-        struct = pc.struct_field(struct, [struct.type.get_field_index(name)])
-    return struct
 
 
 def _assemble(kind: Any, columns: Mapping[FieldPath, Any], parents: FieldPath, missing: Any) -> Any:

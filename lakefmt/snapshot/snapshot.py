@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -19,9 +19,8 @@ from lakefmt.log.paths import LogFile, LogFileKind, commit_key
 from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.content import CheckpointContent
 from lakefmt.manifest.file_list import FileList
-from lakefmt.manifest.logical_files import LogicalFiles
-from lakefmt.manifest.tombstones import Tombstones
 from lakefmt.schema import FIELD_IDS_PROPERTY, FieldIds, assign_field_ids, parse_schema
+from lakefmt.snapshot.file_source import FileSource, Lineage
 from lakefmt.snapshot.replay import FileChanges, reconcile
 from lakefmt.snapshot.source import load_source
 from lakefmt.snapshot.totals import Totals
@@ -42,9 +41,8 @@ __all__ = ["Snapshot"]
 
 _log = logging.getLogger("lakefmt.log")
 
-# Past this many unreconciled commits they are made into one, so that a handle that only appends neither pays for a
-# new list at every commit nor holds commits without end.
-_FOLD_AFTER_COMMITS = 256
+# A list that nobody has asked for during so many commits is not carried on.
+_MOST_LISTED_LATER = 256
 # Parsed once for all versions that share metadata and protocol.
 _FROM_METADATA = (
     "schema",
@@ -57,33 +55,6 @@ _FROM_METADATA = (
 )
 # A handle that commits reads the checksum file at its first commit; one that only refreshes forgets about it.
 _MOST_COMMITS_SINCE_CHECKSUM = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What a version's files follow from.
-
-    Attributes:
-        base: the files of an earlier version; None before the first commit.
-        commits: those since, oldest first; the first may stand for many.
-        tombstones: of files removed up to ``base``, where that is no checkpoint, which has its own.
-    """
-
-    base: Checkpoint | FileList | None
-    commits: tuple[Commit, ...]
-    tombstones: Tombstones = field(default_factory=Tombstones.none)
-
-    @property
-    def is_long(self) -> bool:
-        """Whether there are so many commits that they should be made into one, or into a list."""
-        return len(self.commits) > _FOLD_AFTER_COMMITS
-
-    def fold(self, changes: FileChanges, files: FileList | None) -> _Source:
-        """Return the same with all commits, which make ``changes``, as one; or in ``files``, the list after them."""
-        if files is None:
-            return _Source(self.base, (changes.to_commit(),), self.tombstones)
-        removed = Tombstones.from_removes(changes.to_commit().removes)
-        return _Source(files, (), self.tombstones.without(LogicalFiles(changes.newest)).concat(removed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +134,8 @@ class Snapshot:
         self.log_bytes = log_bytes
         # What the file list follows from. Threads that ask at once may replay twice, to the same list: no lock, so a
         # snapshot pickles and survives a fork.
-        self._source = _Source(base, commits)
+        self._source = FileSource.of(base, commits, version)
+        self._lineage = Lineage()
         self._reconciled: tuple[tuple[Commit, ...], FileChanges] | None = None
         self._listed: tuple[bool, FileList, tuple[Commit, ...]] | None = None
         # Keys of checkpoint files that turned out to be damaged when their columns were read.
@@ -333,9 +305,27 @@ class Snapshot:
         # As many more as the later commits may take away.
         return changes.apply(base.first_files(count + len(changes.newest), self.partition_keys))
 
-    def checkpoint_content(self) -> CheckpointContent:
-        """Return what a checkpoint of the version is to hold, nothing of it read that is not in hand."""
-        source = self._source
+    def note_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Let the files of versions that follow from this one be read from a checkpoint that is there now, too."""
+        self._lineage.checkpoint = checkpoint
+
+    def checkpoint_content(
+        self, newest: Checkpoint | None = None, without: frozenset[str] = frozenset()
+    ) -> CheckpointContent:
+        """Return what a checkpoint of the version is to hold, nothing of it read that is not in hand.
+
+        Args:
+            newest: a checkpoint of this version or an earlier one, to begin with if it is later than the one in hand.
+            without: keys of checkpoint files that were found to be unreadable; then the log is read again, around them.
+
+        Raises:
+            CorruptTableError, VersionNotFoundError: nothing else stands for the version.
+        """
+        if without:
+            loaded = load_source(self._store, self.version, self.catalog, without)
+            source = FileSource.of(loaded.checkpoint, loaded.commits, self.version)
+        else:
+            source = self._source.follow(self._lineage.checkpoint, self.version).follow(newest, self.version)
         changes = self._changes(source.commits)
         return CheckpointContent(
             version=self.version,
@@ -387,7 +377,7 @@ class Snapshot:
             raise error
         _log.warning("%s Version %d was read without it", error, self.version)
         self._unreadable = unreadable
-        self._source = _Source(source.checkpoint, source.commits)
+        self._source = FileSource.of(source.checkpoint, source.commits, self.version)
         self.log_bytes = sum([commit.size_bytes for commit in source.commits])
 
     def is_in_log(self) -> bool:
@@ -490,7 +480,9 @@ class Snapshot:
         last_commit: LogFile | None = None,
     ) -> Snapshot:
         """Return the snapshot ``len(commits)`` versions on; only the new commits are looked at."""
-        source = self._source
+        source, log_bytes = self._source.follow(self._lineage.checkpoint, self.version), self.log_bytes
+        if source is not self._source:
+            log_bytes = sum([commit.size_bytes for commit in source.commits])
         if source.is_long:
             source = source.fold(
                 self._changes(source.commits), None if isinstance(source.base, Checkpoint) else self.files
@@ -502,12 +494,12 @@ class Snapshot:
             written_ms=written_ms,
             last_commit=last_commit,
             base=source.base,
-            commits=source.commits + commits,
-            log_bytes=self.log_bytes + sum([commit.size_bytes for commit in commits]),
+            commits=commits,
+            log_bytes=log_bytes + sum([commit.size_bytes for commit in commits]),
             catalog=self.catalog,
         )
-        after._source = replace(after._source, tombstones=source.tombstones)
-        if (listed := self._listed) is not None and len(listed[2]) <= _FOLD_AFTER_COMMITS:
+        after._source, after._lineage = source.extend(commits, version), self._lineage
+        if (listed := self._listed) is not None and len(listed[2]) <= _MOST_LISTED_LATER:
             after._listed = (*listed[:2], listed[2] + commits)
         after.discrepancies = self.discrepancies
         start, since = self._totals

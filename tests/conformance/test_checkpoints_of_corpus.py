@@ -38,6 +38,14 @@ def rewritten(name, folder, kind):
     return before, written, load_snapshot(open_store(folder))
 
 
+@pytest.mark.parametrize("kind", [CheckpointKind.V2, CheckpointKind.V2_CLASSIC_NAME])
+@pytest.mark.parametrize("name", TABLES)
+def test_v2_checkpoint_stands_for_the_log(name, kind, tmp_path):
+    before, written, after = rewritten(name, tmp_path, kind)
+    assert_same_version(before, after)
+    assert written.num_adds == before.files.num_files
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_classic_checkpoint_stands_for_the_log(name, tmp_path):
     before, written, after = rewritten(name, tmp_path, CheckpointKind.CLASSIC)

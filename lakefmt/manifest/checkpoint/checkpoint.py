@@ -15,6 +15,7 @@ from lakefmt.log.paths import SIDECAR_FOLDER
 from lakefmt.manifest.checkpoint.action_file import ActionFile
 from lakefmt.manifest.checkpoint.group_bounds import bounds_of_groups
 from lakefmt.manifest.checkpoint.live_files import LiveFiles
+from lakefmt.manifest.checkpoint.sidecar_tags import SidecarTags, bounds_of_sidecars
 from lakefmt.manifest.checkpoint.state import CheckpointState, decode_state, read_state_rows
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.repeated_files import without_repeats
@@ -86,7 +87,7 @@ class Checkpoint:
         def load(part: ActionFile) -> FileList:
             return _all_files(part, keys).to_file_list(statistics=False, counts=counts)
 
-        found = _each(self.parts, load)
+        found = _each(self._parts_of(self._sidecars_with_adds), load)
         return self._join([*found, *self.inline_files(keys)], keys)
 
     def choose(
@@ -118,7 +119,12 @@ class Checkpoint:
             many = chosen.num_files > _MANY_FILES
             return chosen.to_file_list(statistics=not many, counts=many)
 
-        found = _each(self.parts, choose)
+        sidecars = self._sidecars_with_adds
+        if any(sidecar.tags for sidecar in sidecars):
+            bounds_of = bounds_of_sidecars(sidecars, schema, partition_columns)
+            needed = pruner.may_match(bounds_of, len(sidecars)).to_pylist()
+            sidecars = [sidecar for sidecar, may in zip(sidecars, needed, strict=True) if may]
+        found = _each(self._parts_of(sidecars), choose)
         for inline in self.inline_files(keys):
             found.append(inline.filter(pruner.choose(inline)))
         return self._join(found, keys)
@@ -126,7 +132,7 @@ class Checkpoint:
     def first_files(self, count: int, keys: Sequence[str]) -> FileList:
         """Return ``count`` live files or some more, all if there are fewer; reads no further than to have them."""
         found: list[FileList] = []
-        for part in self.parts:
+        for part in self._parts_of(self._sidecars_with_adds):
             for group in part.groups_with(_PATH):
                 with part.reading():
                     files = LiveFiles.of(part, (group,), tuple(keys)).head(count).to_file_list()
@@ -159,11 +165,29 @@ class Checkpoint:
     def _action_files(self) -> list[ActionFile]:
         return [ActionFile(self._store, f.key, f.size_bytes, f.version) for f in self._files]
 
-    @cached_value
+    @property
     def parts(self) -> list[ActionFile]:
         """The Parquet files that the file actions are in."""
+        return self._parts_of(self.state.sidecars)
+
+    def sidecar_file(self, sidecar: Sidecar) -> ActionFile:
+        """Return the file of one of its sidecars."""
+        return self._sidecar_files[sidecar.path]
+
+    def _parts_of(self, sidecars: Iterable[Sidecar]) -> list[ActionFile]:
         own = [] if _is_json(self._files[0]) else self._action_files
-        return [*own, *map(self._sidecar, self.state.sidecars)]
+        return [*own, *map(self.sidecar_file, sidecars)]
+
+    @cached_value
+    def _sidecars_with_adds(self) -> list[Sidecar]:
+        """The sidecars but for those that say that there are tombstones alone in them."""
+        return [
+            each for each in self.state.sidecars if (tags := SidecarTags.of(each)) is None or tags.num_adds
+        ]
+
+    @cached_value
+    def _sidecar_files(self) -> dict[str, ActionFile]:
+        return {sidecar.path: self._sidecar(sidecar) for sidecar in self.state.sidecars}
 
     def _sidecar(self, sidecar: Sidecar) -> ActionFile:
         # "always in the table's own _delta_log/_sidecars", so that of a path only the name counts.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
+from lakefmt.manifest.checkpoint.add_columns import map_values
+from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.tombstones import TOMBSTONE_SCHEMA
 from lakefmt.manifest.typed_statistics import TypedStatistics
 from lakefmt.schema.arrow import arrow_type_of
@@ -110,6 +113,25 @@ class ActionLayout:
         if self.statistics is not None:
             fields.append(pa.field("stats_parsed", self.statistics.type))
         return pa.schema(fields)
+
+    @cached_value
+    def digest(self) -> str:
+        """A short text that differs where the columns of file actions do."""
+        types = "\n".join(f"{name} {kind}" for name, kind in self.file_action_types.items())
+        return hashlib.sha256(types.encode()).hexdigest()[:16]
+
+    def partition_values(self, adds: pa.Table) -> dict[str, Any]:
+        """Return the values of each partition column of adds, typed, by what the log calls the column.
+
+        Raises:
+            CorruptTableError: a text is no value of its column.
+        """
+        texts = self.partition_texts(adds)
+        return {key: parse_partition_values(texts[key], kind) for key, kind in self.partition_types.items()}
+
+    def partition_texts(self, adds: pa.Table) -> dict[str, Any]:
+        """Return the log's texts of each partition column of adds, by what the log calls the column."""
+        return {key: map_values(adds["partitionValues"], key, adds.num_rows) for key in self.keys}
 
     @cached_value
     def file_action_types(self) -> dict[str, pa.StructType]:

@@ -13,6 +13,7 @@ from lakefmt.log.paths import LogFile, LogFileKind, checkpoint_key
 from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.classic import write_classic
 from lakefmt.manifest.checkpoint.layout import ActionLayout
+from lakefmt.manifest.checkpoint.v2 import write_v2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,19 +100,39 @@ def write_checkpoint(
     chosen = choose_kind(content) if kind is None else kind
     layout = ActionLayout(content)
     expired_ms = now_ms - content.properties.deleted_file_retention_ms
-    if chosen is not CheckpointKind.CLASSIC:
-        raise NotImplementedError(new_id)
-    key = checkpoint_key(content.version)
-    written = write_classic(store, key, content, layout, expired_ms=expired_ms)
+    if chosen is CheckpointKind.CLASSIC:
+        key = checkpoint_key(content.version)
+        written = write_classic(store, key, content, layout, expired_ms=expired_ms)
+        return WrittenCheckpoint(
+            version=content.version,
+            kind=chosen,
+            key=key,
+            file_size_bytes=written.size_bytes,
+            num_actions=written.num_actions,
+            num_adds=written.num_adds,
+            size_bytes=written.size_bytes,
+            written_bytes=written.size_bytes,
+            sidecars=(),
+            modified_ms=now_ms,
+        )
+    manifest = write_v2(
+        store,
+        content,
+        layout,
+        expired_ms=expired_ms,
+        now_ms=now_ms,
+        new_id=new_id,
+        classic_name=chosen is CheckpointKind.V2_CLASSIC_NAME,
+    )
     return WrittenCheckpoint(
         version=content.version,
         kind=chosen,
-        key=key,
-        file_size_bytes=written.size_bytes,
-        num_actions=written.num_actions,
-        num_adds=written.num_adds,
-        size_bytes=written.size_bytes,
-        written_bytes=written.size_bytes,
-        sidecars=(),
+        key=manifest.key,
+        file_size_bytes=manifest.size_bytes,
+        num_actions=manifest.num_actions,
+        num_adds=manifest.num_adds,
+        size_bytes=manifest.size_bytes + sum(sidecar.size_bytes for sidecar in manifest.sidecars),
+        written_bytes=manifest.written_bytes,
+        sidecars=manifest.sidecars,
         modified_ms=now_ms,
     )
