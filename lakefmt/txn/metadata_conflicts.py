@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lakefmt.log.features import supported_features
+from lakefmt.txn.row_ids import ROW_TRACKING_DOMAIN
 
 if TYPE_CHECKING:
     from lakefmt.log import Commit, Metadata, Protocol
@@ -52,7 +53,6 @@ _UPKEEP: Final = frozenset(
         "delta.setTransactionRetentionDuration",
     }
 )
-ROW_TRACKING_DOMAIN: Final = "delta.rowTracking"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakefmt.errors import CommitConflictError
+from lakefmt.log import Commit
 from lakefmt.log.features import check_writable
 from lakefmt.log.paths import canonical_path
 from lakefmt.snapshot.load import extend_snapshot, load_snapshot
@@ -16,7 +17,7 @@ from lakefmt.txn.staging import discard_outputs, discard_vectors, load_rows, sta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lakefmt.log import Commit, CommitInfo
+    from lakefmt.log import CommitInfo
     from lakefmt.manifest.deletion_vectors import DeletedRows
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
@@ -71,11 +72,15 @@ def rebase(
 def catch_up(store: Store, base: Snapshot, changes: Changes) -> Snapshot:
     """Return the newest snapshot where the commits since ``base`` cannot all be judged any more.
 
-    Only what looked at nothing may go on, and only on a table that is still the same.
+    Only what looked at nothing may go on, and only on a table that is still the same, in which neither the same
+    application nor the owner of the same metadata domain has got on meanwhile.
     """
     newest = load_snapshot(store)
     same = (newest.protocol, newest.metadata) == (base.protocol, base.metadata)
     if same and newest.version >= base.version and (changes.is_blind_append or newest.is_same_version(base)):
+        winners = [(newest.version, _since(base, newest))]
+        if isinstance(outcome := _judge(store, base, changes, winners), Conflict):
+            raise _conflict_error(store, changes, outcome, winners)
         return newest
     replaced = newest.metadata.id != base.metadata.id
     raise CommitConflictError(
@@ -102,6 +107,16 @@ def _judge(
                 key = canonical_path(file.path), file.deletion_vector.unique_id
                 vectors[key] = load_rows(store, file, num_rows)
     return outcome
+
+
+def _since(base: Snapshot, newest: Snapshot) -> Commit:
+    """Return what the newest version still tells of the commits since ``base``, as one commit."""
+    transactions = [txn for name, txn in newest.transactions.items() if base.transactions.get(name) != txn]
+    domains = [domain for name, domain in newest.domains.items() if base.domains.get(name) != domain]
+    gone = [
+        replace(domain, removed=True) for name, domain in base.domains.items() if name not in newest.domains
+    ]
+    return Commit(transactions=tuple(transactions), domains=(*domains, *gone))
 
 
 def _brings_rows(winner: Commit) -> bool:

@@ -36,6 +36,19 @@ def test_append_after_the_log_was_cleaned_commits_the_next_version(folder):
     assert not (folder / "_delta_log" / f"{1:020d}.json").exists()
 
 
+def test_a_numbered_append_after_the_log_was_cleaned_is_still_made_once(folder):
+    first, second = lakefmt.open(folder), lakefmt.open(folder)
+
+    def rows():
+        # Seen by neither's first look: the number is recorded, and the commit that did it cleaned away, meanwhile.
+        second.append(ROWS, txn=("job", 7))
+        write_and_clean(folder)
+        yield from ROWS.to_batches()
+
+    assert not first.append(rows(), txn=("job", 7)).committed
+    assert first.append(ROWS, txn=("job", 8)).committed
+
+
 def test_overwrite_after_the_log_was_cleaned_is_a_conflict_and_writes_nothing(folder):
     stale = lakefmt.open(folder)
     write_and_clean(folder)
