@@ -23,9 +23,8 @@ from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.path_columns import canonical_paths
 from lakefmt.scan.prune import prune
 from lakefmt.snapshot.replay import replay_state
-from lakefmt.txn.metadata_conflicts import Conflict, judge_metadata
+from lakefmt.txn.metadata_conflicts import ROW_TRACKING_DOMAIN, Conflict, judge_metadata
 from lakefmt.txn.row_changes import paths_of_rows, vector_id
-from lakefmt.txn.row_ids import ROW_TRACKING_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lakefmt.log.features import supported_features
-from lakefmt.txn.row_ids import ROW_TRACKING_DOMAIN
 
 if TYPE_CHECKING:
     from lakefmt.log import Commit, Metadata, Protocol
     from lakefmt.snapshot.replay import TableState
     from lakefmt.txn.changes import Changes
 
-__all__ = ["Conflict", "judge_metadata"]
+__all__ = ["ROW_TRACKING_DOMAIN", "Conflict", "judge_metadata"]
 
 # That these are listed asks nothing of files that have been written already.
 _MAY_BE_LISTED: Final = frozenset(
@@ -53,6 +52,7 @@ _UPKEEP: Final = frozenset(
         "delta.setTransactionRetentionDuration",
     }
 )
+ROW_TRACKING_DOMAIN: Final = "delta.rowTracking"
 
 
 @dataclass(frozen=True, slots=True)
