@@ -9,7 +9,6 @@ import orjson
 
 from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
 from lakefmt.log import DomainMetadata
-from lakefmt.txn.metadata_conflicts import ROW_TRACKING_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +16,9 @@ if TYPE_CHECKING:
     from lakefmt.log import AddFile, Commit, Metadata, Protocol, RemoveFile
     from lakefmt.snapshot import Snapshot
 
-__all__ = ["number_rows"]
+__all__ = ["ROW_TRACKING_DOMAIN", "number_rows"]
 
+ROW_TRACKING_DOMAIN: Final = "delta.rowTracking"
 _HIGH_WATER_MARK: Final = "rowIdHighWaterMark"
 
 
