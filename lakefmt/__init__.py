@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from lakefmt.log.catalog import RatifiedCommit as RatifiedCommit
     from lakefmt.log.catalog import RatifiedCommits as RatifiedCommits
     from lakefmt.log.history import History as History
+    from lakefmt.query import Explanation as Explanation
+    from lakefmt.query import Query as Query
+    from lakefmt.query import sql as sql
     from lakefmt.scan import Changes as Changes
     from lakefmt.scan import Scan as Scan
     from lakefmt.schema import Field as Field
@@ -60,12 +63,14 @@ _HOMES = {
     "CommitConflictError": "lakefmt.errors",
     "ConstraintViolationError": "lakefmt.errors",
     "CorruptTableError": "lakefmt.errors",
+    "Explanation": "lakefmt.query",
     "Expression": "lakefmt.expressions",
     "Field": "lakefmt.schema",
     "History": "lakefmt.log.history",
     "InvalidInputError": "lakefmt.errors",
     "LakefmtError": "lakefmt.errors",
     "ObjectNotFoundError": "lakefmt.errors",
+    "Query": "lakefmt.query",
     "RatifiedCommit": "lakefmt.log.catalog",
     "RatifiedCommits": "lakefmt.log.catalog",
     "ResourceError": "lakefmt.errors",
@@ -87,6 +92,7 @@ _HOMES = {
     "lit": "lakefmt.expressions",
     "open": "lakefmt.table",
     "show_progress": "lakefmt.engine.progress",
+    "sql": "lakefmt.query",
     "variant_to_json": "lakefmt.variant",
     "write": "lakefmt.table",
 }
@@ -97,12 +103,14 @@ __all__ = [
     "CommitConflictError",
     "ConstraintViolationError",
     "CorruptTableError",
+    "Explanation",
     "Expression",
     "Field",
     "History",
     "InvalidInputError",
     "LakefmtError",
     "ObjectNotFoundError",
+    "Query",
     "RatifiedCommit",
     "RatifiedCommits",
     "ResourceError",
@@ -124,6 +132,7 @@ __all__ = [
     "lit",
     "open",
     "show_progress",
+    "sql",
     "variant_to_json",
     "write",
 ]

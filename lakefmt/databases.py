@@ -1,8 +1,9 @@
-"""The process's own DuckDB databases: one that reads nothing from outside, one that reads files.
+"""The process's own DuckDB databases: one that reads nothing from outside, one that reads files, one that users query.
 
 Each is in memory, made when first needed (8 ms), with a cursor per use (4 us); the session's time zone is UTC and no
-extension is ever loaded. What users write (predicates) is parsed and bound by the first, which can reach neither a
-file nor a Python variable; statements over data are this library's own, built around what was validated there.
+extension is ever loaded. What users write is parsed and bound by the first, which can reach neither a file nor a
+Python variable. Statements over data are this library's own on the second, built around what was validated there; on
+the third they are users' whole queries, and DuckDB itself opens no file there but those of the tables they are over.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import duckdb
 
-__all__ = ["ProcessDatabase", "available_cores", "isolated", "reading_files"]
+__all__ = ["ProcessDatabase", "QueryDatabase", "available_cores", "isolated", "querying", "reading_files"]
 
 
 class ProcessDatabase:
@@ -74,6 +75,33 @@ class ProcessDatabase:
         self._lock = threading.Lock()
 
 
+class QueryDatabase(ProcessDatabase):
+    """A database whose files are those of some folders, and no others: what a query cannot name, it cannot read.
+
+    DuckDB lets the folders be chosen once. A query over a folder that is new makes the database anew, with all the
+    folders that were asked for before; the one it replaces ends with its last query.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({}, {"parquet_metadata_cache": "true"})
+        self._folders: frozenset[str] = frozenset()
+
+    def cursor_within(self, folders: Collection[str]) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own to a database that may read files below these folders."""
+        if not self._folders.issuperset(folders):
+            with self._lock:
+                self._folders = self._folders.union(folders)
+                self._connection = None
+        return self.cursor()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = super()._connect()
+        folders = ", ".join("'" + folder.replace("'", "''") + "'" for folder in sorted(self._folders))
+        connection.execute(f"SET allowed_directories = [{folders}]")
+        connection.execute("SET enable_external_access = false")
+        return connection
+
+
 def available_cores() -> int:
     """Return how many cores this process may use, which a container or an affinity mask may limit."""
     if hasattr(os, "sched_getaffinity"):
@@ -86,3 +114,6 @@ isolated = ProcessDatabase({"enable_external_access": "false"})
 
 reading_files = ProcessDatabase({"preserve_insertion_order": "false"}, {"parquet_metadata_cache": "true"})
 """Scans Parquet files and Arrow tables; rows come in no order."""
+
+querying = QueryDatabase()
+"""Runs users' queries over the files of their tables; rows keep the order that DuckDB gives them."""

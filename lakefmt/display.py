@@ -6,7 +6,7 @@ Showing something must not fail: a table whose rows cannot be read shows its col
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lakefmt.errors import LakefmtError
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lakefmt.schema import Schema
-
-__all__ = ["format_rows", "format_rows_html"]
+__all__ = ["Columns", "format_rows", "format_rows_html"]
 
 FIRST_ROWS = 5
 _MOST_COLUMNS = 40
@@ -25,8 +23,19 @@ _MOST_ROW_COLUMNS = 12
 _CELL_WIDTH = 28
 
 
+class Columns(Protocol):
+    """The columns that are shown: a table's schema, or a query's."""
+
+    @property
+    def fields(self) -> Sequence[Any]:
+        """Each with ``name``, ``type`` and ``nullable``."""
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+
+
 def format_rows(
-    title: str, schema: Schema, partition_columns: Sequence[str], head: Callable[[], pa.Table]
+    title: str, schema: Columns, partition_columns: Sequence[str], head: Callable[[], pa.Table]
 ) -> str:
     """Return title, columns and first rows as text.
 
@@ -56,7 +65,7 @@ def format_rows(
 
 
 def format_rows_html(
-    title: str, schema: Schema, partition_columns: Sequence[str], head: Callable[[], pa.Table]
+    title: str, schema: Columns, partition_columns: Sequence[str], head: Callable[[], pa.Table]
 ) -> str:
     """Return the same for a notebook."""
     columns = [

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lakefmt.expressions import Predicate
     from lakefmt.store.contract import Store
 
-__all__ = ["can_read_with_duckdb", "read_with_duckdb"]
+__all__ = ["can_read_with_duckdb", "duckdb_name_of", "read_with_duckdb"]
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -43,11 +43,11 @@ def can_read_with_duckdb(store: Store, files: Sequence[tuple[ReadTask, Footer]],
     if spec.predicate is None or not spec.result_schema.names:
         return False
     first = files[0][0].partition_values
-    if not all(_duckdb_type(value.type) and _is_within_pythons_dates(value) for value in first):
+    if not all(duckdb_name_of(value.type) and _is_within_pythons_dates(value) for value in first):
         return False
     needed = dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns))
     fields = [spec.physical_field(name) for name in needed if name not in spec.partition_columns]
-    if not fields or not all(_duckdb_type(field.type) for field in fields):
+    if not fields or not all(duckdb_name_of(field.type) for field in fields):
         return False
     return all(_is_as_in_table(store, task, footer, fields, spec) for task, footer in files)
 
@@ -177,7 +177,7 @@ def _query(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec, predicate: P
                 result.append(quote_identifier(name))
         elif name in spec.predicate_columns:
             value = tasks[0].partition_values[spec.partition_columns.index(name)]
-            source = f"CAST({quote_literal(value)} AS {_duckdb_type(value.type)})"
+            source = f"CAST({quote_literal(value)} AS {duckdb_name_of(value.type)})"
         else:
             continue
         from_files.append(f"{source} AS {quote_identifier(name)}")
@@ -206,7 +206,7 @@ def _in_result_types(rows: pa.Table, task: ReadTask, spec: ReadSpec) -> pa.Table
     return pa.Table.from_arrays(columns, schema=target)
 
 
-def _duckdb_type(kind: pa.DataType) -> str | None:
+def duckdb_name_of(kind: pa.DataType) -> str | None:
     """Return DuckDB's name of a type that it keeps exactly on the way from Parquet to Arrow, else None."""
     if pa.types.is_decimal128(kind):
         return f"DECIMAL({kind.precision}, {kind.scale})"

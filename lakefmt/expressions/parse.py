@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakefmt.expressions.constants import Parameters
     from lakefmt.schema import Schema
 
-__all__ = ["parse_predicate"]
+__all__ = ["parse_predicate", "plain_parameters"]
 
 _CLOCK_CALL = re.compile(rb"([A-Za-z_]+)\s*(?:\(\s*\))?")
 _DATES = {"current_date", "today"}
@@ -68,7 +68,7 @@ def parse_predicate(
 
     if where is None:
         return ALL_ROWS
-    text, parameters = _text_of(where, table), _plain_parameters(params, table)
+    text, parameters = _text_of(where, table), plain_parameters(params, table)
     if isinstance(where, Predicate) and params is None:
         parameters = where.params
     try:
@@ -131,7 +131,8 @@ def _check_unicode(values: Iterable[Any], table: str | None) -> None:
         ) from error
 
 
-def _plain_parameters(params: Any, table: str | None) -> Parameters:
+def plain_parameters(params: Any, table: str | None) -> Parameters:
+    """Return values of placeholders as Python has them. Raises InvalidInputError: they are no list and no mapping."""
     plain: Parameters
     if params is None:
         return None

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from lakefmt.schema import FieldPath, Schema
 
-__all__ = ["CLOCK_NAMES", "Survey", "check_functions", "is_constant", "resolve_column", "survey"]
+__all__ = [
+    "CLOCK_NAMES",
+    "Survey",
+    "check_functions",
+    "is_changing",
+    "is_constant",
+    "resolve_column",
+    "survey",
+]
 
 CLOCK_NAMES = frozenset(
     {
@@ -120,6 +128,16 @@ def resolve_column(names: Sequence[str], schema: Schema) -> Column | None:
 def is_constant(node: SyntaxNode) -> bool:
     """Whether no column is in the node, so that it is the same for every row."""
     return node["class"] not in _NOT_CONSTANT and all(map(is_constant, child_nodes(node)))
+
+
+def is_changing(node: SyntaxNode) -> bool:
+    """Whether the node itself, not what is below it, has another value at another call or moment."""
+    if node["class"] == "COLUMN_REF":
+        return False  # a name without a column is the clock's, which no table has
+    name = "" if node.get("is_operator") else str(node.get("function_name", "")).lower()
+    return bool(name) and (
+        name in CLOCK_NAMES or name in _SESSION_FUNCTIONS or name in _inconstant_functions()
+    )
 
 
 def check_functions(functions: set[str], *, text: str, table: str | None) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.store import Store
 
-__all__ = ["count_rows"]
+__all__ = ["check_deleted_rows", "count_rows"]
 
 
 def count_rows(store: Store, plan: ScanPlan) -> int:
@@ -43,14 +43,14 @@ def _count_whole(store: Store, files: FileList, plan: ScanPlan) -> int:
         return 0
     counts: Any = files.num_records()
     deleted = files.deleted_rows
-    _check_deleted(plan, files, counts, deleted)
+    check_deleted_rows(plan, files, counts, deleted)
     known = int(pc.sum(counts).as_py() or 0) - int(pc.sum(deleted).as_py() or 0)
     if counts.null_count == 0:
         return known
     return known + count_footers(store, replace(plan, files=files.filter(pc.is_null(counts))))
 
 
-def _check_deleted(plan: ScanPlan, files: FileList, counts: Any, deleted: pa.ChunkedArray[Any]) -> None:
+def check_deleted_rows(plan: ScanPlan, files: FileList, counts: Any, deleted: pa.ChunkedArray[Any]) -> None:
     """Check that each vector deletes a number of rows that its file has; what is counted is not looked at again."""
     if not files.has_deletion_vectors:
         return

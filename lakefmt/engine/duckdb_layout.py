@@ -1,0 +1,161 @@
+"""How DuckDB's Parquet reader gives a file's columns as the table has them.
+
+A footer tells. Files of one layout are read together, by one ``read_parquet``; where DuckDB would see other values than
+the table has, or might see others, there is no layout, and the file is this library's to read.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.engine.duckdb_reader import duckdb_name_of
+from lakefmt.engine.footers import load_footer
+from lakefmt.engine.projection import find_column, holds_variants
+from lakefmt.errors import CorruptTableError
+from lakefmt.expressions import quote_identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from lakefmt.engine.footers import Footer
+    from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.store.contract import Store
+
+__all__ = ["FileLayout", "KnownLayouts", "choose_layout", "known_layouts", "load_layouts"]
+
+_MOST_KNOWN = 1_000_000  # files whose layout is kept; some 100 bytes each
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """What to select from a file.
+
+    Attributes:
+        expressions: for each column of the table what gives it; None for a partition column, whose value is in the log.
+        columns: what the file has: names and types.
+    """
+
+    expressions: tuple[str | None, ...]
+    columns: frozenset[tuple[str, str]]
+
+
+def choose_layout(footer: Footer, task: ReadTask, spec: ReadSpec) -> FileLayout | None:
+    """Return how DuckDB reads all columns of the table from a file, None where it would not read the same values."""
+    if footer.splits_integers or footer.old_calendar or set(task.key) & _GLOB_CHARACTERS:
+        return None
+    if len({name.lower() for name in footer.schema.names}) < len(footer.schema):
+        return None  # names that differ in case only are renamed by DuckDB
+    expressions = []
+    for name in spec.result_schema.names:
+        try:
+            expression = _expression(footer, task, spec, name)
+        except (CorruptTableError, _NoExpression):
+            return None
+        expressions.append(expression)
+    columns = frozenset((field.name, str(field.type)) for field in footer.schema)
+    return FileLayout(tuple(expressions), columns)
+
+
+class KnownLayouts:
+    """The layouts of a process's files; a data file does not change under its key. Safe among threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: dict[Hashable, dict[tuple[str, int], tuple[FileLayout | None, int]]] = {}
+
+    def of_table(self, identity: Hashable) -> dict[tuple[str, int], tuple[FileLayout | None, int]]:
+        """Return what is known of a table's files, to be added to: by key and length the layout and number of rows."""
+        with self._lock:
+            if sum(map(len, self._tables.values())) > _MOST_KNOWN:
+                self._tables.clear()
+            return self._tables.setdefault(identity, {})
+
+
+known_layouts = KnownLayouts()
+"""Of every table that was queried."""
+
+
+def load_layouts(
+    store: Store, tasks: Sequence[ReadTask], spec: ReadSpec
+) -> list[tuple[FileLayout | None, int]]:
+    """Return the layout and the number of rows of each file, from its footer."""
+
+    def load(task: ReadTask) -> tuple[FileLayout | None, int]:
+        footer = load_footer(store, task.key, task.size_bytes)
+        return choose_layout(footer, task, spec), footer.first_rows[-1]
+
+    from lakefmt.engine.read import default_executor  # which imports the readers in its turn
+
+    return list(default_executor(store).run(load, tasks))
+
+
+class _NoExpression(Exception):  # noqa: N818 - it never leaves this module
+    """A column that DuckDB does not read as the table has it."""
+
+
+def _expression(footer: Footer, task: ReadTask, spec: ReadSpec, name: str) -> str | None:
+    field = spec.physical_field(name)
+    column = find_column(footer, field, by_id=spec.match_by_id)
+    if name in spec.partition_columns:
+        # This library's writer puts the log's value into the file as well, where DuckDB reads it quickest.
+        written = column is not None and column.is_plain and column.name == name
+        return quote_identifier(name) if written else None
+    if holds_variants(field):
+        raise _NoExpression
+    if column is None:
+        if not field.nullable or (kind := duckdb_name_of(field.type)) is None:
+            raise _NoExpression
+        return f"CAST(NULL AS {kind})"
+    if column.is_plain:
+        if not _is_kept_exactly(field.type):
+            raise _NoExpression
+        source = quote_identifier(column.name)
+    elif _casts_exactly(column.type, field.type):
+        source = f"CAST({quote_identifier(column.name)} AS {duckdb_name_of(field.type)})"
+    else:
+        raise _NoExpression
+    if task.float_bounds_hold or not _has_float_bounds(footer, column.position):
+        return source
+    # The one function that DuckDB (1.4 to 2.0) neither sees through nor takes time for: a filter above it is not judged
+    # by bounds, which in files of other writers leave NaN out, and neither is max().
+    return f"TRY({source})"
+
+
+def _has_float_bounds(footer: Footer, position: int) -> bool:
+    """Whether the footer bounds floats in a top-level column, so that DuckDB might miss a NaN beyond the bounds."""
+    leaves = range(footer.first_leaves[position], footer.first_leaves[position + 1])
+    floats = [
+        leaf for leaf in leaves if footer.metadata.schema.column(leaf).physical_type in ("FLOAT", "DOUBLE")
+    ]
+    groups = range(footer.metadata.num_row_groups)
+    return any(
+        footer.metadata.row_group(group).column(leaf).is_stats_set for group in groups for leaf in floats
+    )
+
+
+def _is_kept_exactly(kind: pa.DataType) -> bool:
+    """Whether DuckDB has the type, and the same one whether it comes from Parquet or through Arrow."""
+    nested: Any = kind
+    if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_map(kind):
+        return all(_is_kept_exactly(nested.field(i).type) for i in range(nested.num_fields))
+    return duckdb_name_of(kind) is not None
+
+
+def _casts_exactly(found: Any, target: Any) -> bool:
+    """Whether DuckDB's cast keeps every value of a type that was widened ("Type Widening")."""
+    kinds = pa.types
+    if kinds.is_signed_integer(found):
+        if kinds.is_signed_integer(target):
+            return bool(found.bit_width <= target.bit_width)
+        return kinds.is_float64(target) and found.bit_width <= 32
+    if kinds.is_float32(found):
+        return kinds.is_float64(target)
+    if kinds.is_decimal128(found) and kinds.is_decimal128(target):
+        wide = target.precision - target.scale >= found.precision - found.scale
+        return bool(wide and target.scale >= found.scale)
+    return bool(kinds.is_date32(found) and target.equals(pa.timestamp("us")))

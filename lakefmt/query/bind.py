@@ -1,0 +1,131 @@
+"""Checking a text before anything is read: DuckDB binds it over empty tables of the right types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.databases import isolated
+from lakefmt.expressions import duckdb_type, quote_identifier
+from lakefmt.query.errors import invalid_query
+from lakefmt.query.sources import TableSource
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import duckdb
+
+    from lakefmt.errors import LakefmtError
+    from lakefmt.expressions.constants import Parameters
+    from lakefmt.query.sources import Source
+
+__all__ = ["Bound", "bind", "relation_schema"]
+
+
+def bind(
+    text: str,
+    sources: Mapping[str, Source],
+    parameters: Parameters,
+    *,
+    is_single: bool,
+    known: Collection[str] = (),
+) -> Bound:
+    """Check a text.
+
+    The database it is bound in reads no file, so that a text that names one is refused here.
+
+    Args:
+        text: of the statement.
+        sources: its tables, by name.
+        parameters: values of its placeholders.
+        is_single: it is one statement to DuckDB, too.
+        known: names that it might have meant.
+
+    Raises:
+        InvalidInputError: the text is wrong; its place and the closest names are told.
+        UnsupportedFeatureError: it calls what is in no DuckDB without extensions.
+    """
+    import duckdb
+
+    cursor = isolated.cursor()
+    try:
+        for name, source in sources.items():
+            if isinstance(source, TableSource):
+                fields = source.snapshot.schema.fields
+                columns = ", ".join(
+                    f"{quote_identifier(each.name)} {duckdb_type(each.type)}" for each in fields
+                )
+                cursor.execute(f"CREATE TEMP TABLE {quote_identifier(name)} ({columns})")
+            else:
+                cursor.register(name, source.empty)
+        bound = Bound(cursor, text, parameters, is_single=is_single)
+        try:
+            bound.check()
+        except duckdb.Error as error:
+            raise _located(error, cursor, text, parameters, known) from error
+    except duckdb.Error as error:
+        raise invalid_query(error, text) from error
+    return bound
+
+
+class Bound:
+    """A text that DuckDB has bound."""
+
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, text: str, parameters: Parameters, *, is_single: bool
+    ) -> None:
+        self._cursor = cursor
+        self._text = text
+        self._parameters = parameters
+        self._is_single = is_single
+        self._relation: Any = None
+        self._names: list[str] = []
+
+    def check(self) -> None:
+        """Bind the text. Raises duckdb.Error."""
+        if self._parameters is None:
+            self._relation = self._cursor.sql(self._text)
+            self._names = list(self._relation.columns)
+        else:
+            # Whatever is given values is run by DuckDB at once, so as a query that only tells its columns.
+            rows = self._cursor.execute(f"DESCRIBE {self._text}", self._parameters).fetchall()
+            self._names = [row[0] for row in rows]
+
+    def schema(self) -> pa.Schema | None:
+        """Return the columns of the result; None where they depend on the rows (PIVOT over the values of a column)."""
+        if not self._is_single:
+            return None
+        if self._relation is not None:
+            return relation_schema(self._relation)
+        text = self._text.rstrip().rstrip(";")
+        none = self._cursor.sql(f"SELECT * FROM ({text}\n) LIMIT 0", params=self._parameters)
+        return pa.schema(
+            [field.with_name(name) for field, name in zip(relation_schema(none), self._names, strict=True)]
+        )
+
+
+def relation_schema(relation: Any) -> pa.Schema:
+    """Return the columns of a relation of DuckDB's as Arrow has them; nothing of it is run."""
+    none = relation.limit(0)
+    to_table = getattr(none, "to_arrow_table", None) or none.fetch_arrow_table
+    schema: pa.Schema = to_table().schema
+    return pa.schema([field.with_name(name) for field, name in zip(schema, relation.columns, strict=True)])
+
+
+def _located(
+    error: duckdb.Error,
+    cursor: duckdb.DuckDBPyConnection,
+    text: str,
+    parameters: Parameters,
+    tables: Collection[str],
+) -> LakefmtError:
+    """Return the error of a text with its place, which DuckDB tells of statements and not of relations."""
+    import duckdb
+
+    try:
+        cursor.execute(f"DESCRIBE\n{text}", parameters)
+    except duckdb.Error as located:
+        if type(located) is type(error):
+            return invalid_query(located, text, first_line=2, tables=tables)
+    return invalid_query(error, text, tables=tables)

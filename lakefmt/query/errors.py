@@ -1,0 +1,106 @@
+"""DuckDB's objections to a query, as ours: what is wrong, where in the user's text, and the way out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from lakefmt.errors import InvalidInputError, LakefmtError, StoreError, UnsupportedFeatureError
+from lakefmt.schema import closest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import duckdb
+
+__all__ = ["failed_query", "invalid_query", "opens_a_file"]
+
+_KIND = re.compile(r"^(?:[A-Z][\w ]* Error: )+")
+_EXCERPT = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^", re.DOTALL)
+_OTHER_FILES = re.compile(
+    r"file system operations are disabled by configuration|disabled through configuration"
+)
+_UNKNOWN_TABLE = re.compile(r"^Table with name (.+) does not exist")
+_LONGEST = 300
+
+
+def invalid_query(
+    error: duckdb.Error, text: str, *, first_line: int = 1, tables: Collection[str] = ()
+) -> LakefmtError:
+    """Return the error for a text that DuckDB does not parse or bind.
+
+    Args:
+        error: DuckDB's.
+        text: the user's.
+        first_line: what DuckDB counts its first line as.
+        tables: names that there are.
+    """
+    import duckdb
+
+    said = str(error)
+    if isinstance(error, duckdb.PermissionException) or _OTHER_FILES.search(said):
+        return opens_a_file(_reason(said))
+    if isinstance(error, duckdb.CatalogException) and "it exists in the" in said:
+        return UnsupportedFeatureError(
+            f"The query calls what is not in DuckDB itself: {_reason(said).partition(', but')[0]}",
+            hint="Extensions are not loaded in queries; Table.to_duckdb makes the table a view of your own connection",
+        )
+    reason, *candidates = _reason(said).split("\n")
+    if (unknown := _UNKNOWN_TABLE.search(reason)) is not None:
+        close = closest_names(unknown[1], list(tables))
+        known = f"The tables are {', '.join(tables)}" if tables else "Name it in tables="
+        candidates = [f"Did you mean {close[0]!r}?" if close else known]
+    hint = " ".join(each.strip() for each in candidates if each.strip())
+    return InvalidInputError(
+        f"The query is not valid: {reason.rstrip('!. ')}{_place(said, text, first_line)}", hint=hint or None
+    )
+
+
+def opens_a_file(what: str) -> InvalidInputError:
+    """Return the error for a text that reads more than its tables."""
+    return InvalidInputError(
+        f"The query opens a file: {what}",
+        hint="Queries read the tables they are given and no other file; pass what is in it in tables=, "
+        "such as tables={'x': pyarrow.csv.read_csv(...)}",
+    )
+
+
+def failed_query(error: Exception) -> LakefmtError:
+    """Return the error for a query that was valid and fails on what it meets."""
+    import duckdb
+
+    reason = _reason(str(error)).split("\n")[0].rstrip("!. ")
+    if isinstance(error, duckdb.PermissionException):
+        return opens_a_file(reason)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return LakefmtError(
+            f"The query needs more memory than DuckDB may take: {reason}",
+            hint="Ask for fewer rows or columns at a time, or read the result with to_batches()",
+        )
+    if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException):
+        return StoreError(f"The query could not be run: {reason}")
+    return InvalidInputError(
+        f"The query fails on a value: {reason}", hint="Use TRY_CAST or TRY, or exclude such rows first"
+    )
+
+
+def _reason(said: str) -> str:
+    text = _KIND.sub("", _EXCERPT.split(said, maxsplit=1)[0]).strip()
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
+
+
+def _place(said: str, text: str, first_line: int) -> str:
+    """Return where in the text DuckDB points to, '' where it points nowhere."""
+    found = _EXCERPT.search(said)
+    lines = text.split("\n")
+    if found is None or not 0 < (number := int(found[1]) - first_line + 1) <= len(lines):
+        return ""
+    prefix = len(f"LINE {found[1]}: ")
+    shown = found[2]
+    column = len(found[3]) - prefix
+    core = shown.removeprefix("...").removesuffix("...")
+    begin = lines[number - 1].find(core)
+    if begin < 0 or column < 0:
+        return f" (line {number})"
+    column += begin - (3 if shown.startswith("...") else 0)
+    return f" (line {number}, column {column + 1})"

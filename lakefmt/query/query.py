@@ -1,0 +1,345 @@
+"""``Query``: a SQL text over tables, and the forms its rows come in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.cached import cached_value
+from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
+from lakefmt.errors import InvalidInputError
+from lakefmt.query.bind import bind, relation_schema
+from lakefmt.query.metadata import answer_from_metadata
+from lakefmt.query.reading import survey_reading
+from lakefmt.query.session import Session
+from lakefmt.query.sources import TableSource, resolve_sources
+from lakefmt.query.statement import parse_statement
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+    import polars as pl
+
+    from lakefmt.expressions.constants import Parameters
+    from lakefmt.query.bind import Bound
+    from lakefmt.query.reading import TableReading
+    from lakefmt.query.session import TablePlan
+    from lakefmt.query.sources import Source
+    from lakefmt.query.statement import Statement
+    from lakefmt.table import Table, WriteMode
+
+__all__ = ["Explanation", "Query", "sql"]
+
+
+def sql(
+    text: str,
+    tables: Mapping[str, Any] | None = None,
+    *,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Query:
+    """Describe a query in DuckDB's SQL over tables; nothing is read until its rows are asked for.
+
+    DuckDB runs the text as it stands: everything that its SELECT can do (WITH, FROM first, PIVOT, QUALIFY, ASOF, VALUES,
+    DESCRIBE, SUMMARIZE, set operations, ...). Files that cannot hold a row that matters are left out before, by the
+    conditions in the text that say so. The text is checked here, over tables without rows. A query reads its tables
+    and nothing else: no file, extension or Python variable. Its session's time zone is UTC.
+
+    Args:
+        text: one statement. In FROM stands a name of ``tables`` or the URI of a table between quotes
+            (``FROM 's3://bucket/trips'``, ``FROM './trips'``); ``AT (VERSION => 3)`` or ``AT (TIMESTAMP => '2026-01-01')``
+            behind it (and behind an alias) asks for an earlier version.
+        tables: what the names in the text stand for: a ``Table`` (the version its handle stands at), a URI, another
+            ``Query``, and data of pyarrow, pandas, polars or anything else with an Arrow stream.
+        params: values of ``?`` or ``$1`` (a sequence) or ``$name`` (a mapping).
+        storage_options: for the tables that are given by URI.
+
+    Raises:
+        InvalidInputError: the text is wrong, or does not only read; the place and the closest names are told.
+        TableNotFoundError, VersionNotFoundError: there is no such table or version.
+        UnsupportedFeatureError: it needs an extension of DuckDB, or a table needs what this release does not have.
+    """
+    parameters = _plain_parameters(params)
+    statement = parse_statement(text)
+    sources, bound = resolve_sources(statement, tables, parameters, storage_options)
+    if bound != statement.text:
+        statement = parse_statement(bound)
+        named = statement.names
+        sources = {name: each for name, each in sources.items() if named is None or name.lower() in named}
+    checked = bind(bound, sources, parameters, is_single=statement.is_single, known=list(tables or ()))
+    return Query(text, statement, sources, parameters, checked)
+
+
+class Query:
+    """A query over versions of tables that stay what they are. Made by ``lakefmt.sql``; every consumption runs it anew.
+
+    Any Arrow consumer takes it as a stream (``pa.table(query)``, ``polars.from_arrow(query)``), and it may be a table of
+    another query.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        statement: Statement,
+        sources: Mapping[str, Source],
+        parameters: Parameters,
+        bound: Bound,
+    ) -> None:
+        self.text = text
+        self._statement = statement
+        self._sources = dict(sources)
+        self._parameters = parameters
+        self._bound = bound
+
+    @cached_value
+    def schema(self) -> pa.Schema:
+        """The columns of the result and their Arrow types; of a PIVOT over the values of a column, these are read."""
+        schema = self._bound.schema()
+        if schema is not None:
+            return schema
+        session = self._open()
+        try:
+            return relation_schema(session.relation())
+        finally:
+            session.close()
+
+    def to_arrow(self) -> pa.Table:
+        """Run the query and return its rows as an Arrow table."""
+        answer = self._answer_from_metadata()
+        if answer is not None:
+            return answer
+        session = self._open()
+        try:
+            return session.to_table()
+        except InvalidInputError:
+            if not session.has_vectors:
+                raise
+        finally:
+            session.close()
+        # A row that is deleted may have been what the query could not take: once more, where it sees none of them.
+        session = self._open(masked=True)
+        try:
+            return session.to_table()
+        finally:
+            session.close()
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """Run the query and yield its rows in record batches, as they come."""
+        session = self._open()
+        begun = False
+        try:
+            for batch in session.to_batches():
+                begun = True
+                yield batch
+            return
+        except InvalidInputError:
+            if begun or not session.has_vectors:
+                raise
+        finally:
+            session.close()
+        session = self._open(masked=True)
+        try:
+            yield from session.to_batches()
+        finally:
+            session.close()
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """Return the rows as an Arrow stream reader."""
+        return pa.RecordBatchReader.from_batches(self.schema, self.to_batches())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Run the query and return its rows as a pandas data frame."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Run the query and return its rows as a polars data frame."""
+        import polars as pl
+
+        frame: Any = pl.from_arrow(self.to_arrow())
+        return frame  # type: ignore[no-any-return]
+
+    def write_to(
+        self,
+        uri: str | os.PathLike[str],
+        mode: WriteMode = "error",
+        *,
+        partition_by: str | Sequence[str] = (),
+        properties: Mapping[str, Any] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Table:
+        """Write the rows to a table, creating it if it is not there; arguments and errors are those of ``lakefmt.write``."""
+        from lakefmt.table import write
+
+        return write(
+            uri,
+            self,
+            mode=mode,
+            partition_by=partition_by,
+            properties=properties,
+            storage_options=storage_options,
+        )
+
+    def explain(self, *, analyze: bool = False) -> Explanation:
+        """Return what is read of each table and how DuckDB runs the query; ``analyze`` runs it and tells rows and time."""
+        start = time.perf_counter()
+        session = self._open()
+        planned = time.perf_counter() - start
+        try:
+            plan = session.explain(analyze=analyze)
+        finally:
+            session.close()
+        seconds = time.perf_counter() - start if analyze else None
+        return Explanation(tuple(map(TableRead.of, session.tables)), plan, planned, seconds)
+
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema of the rows."""
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Export the rows as an Arrow stream."""
+        reader: Any = self.to_reader()
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        return format_rows(f"lakefmt.Query({self.text!r})", _Columns(self.schema), (), self._first_rows)
+
+    def _repr_html_(self) -> str:
+        title = escape(f"lakefmt.Query({self.text!r})", quote=False)
+        return format_rows_html(title, _Columns(self.schema), (), self._first_rows)
+
+    @cached_value
+    def _readings(self) -> dict[str, TableReading]:
+        schemas = {
+            name.lower(): source.snapshot.schema
+            for name, source in self._sources.items()
+            if isinstance(source, TableSource)
+        }
+        return survey_reading(self._statement, schemas, self._parameters)
+
+    def _answer_from_metadata(self) -> pa.Table | None:
+        return answer_from_metadata(self._statement, self._sources, self._parameters, lambda: self.schema)
+
+    def _open(self, *, masked: bool = False) -> Session:
+        return Session.open(
+            self._statement.text, self._sources, self._readings, self._parameters, masked=masked
+        )
+
+    def _first_rows(self) -> pa.Table:
+        return self._shown
+
+    @cached_value
+    def _shown(self) -> pa.Table:
+        session = self._open()
+        try:
+            relation = session.relation().limit(FIRST_ROWS)
+            to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
+            rows: pa.Table = to_table()
+            return rows.rename_columns(self.schema.names)
+        finally:
+            session.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TableRead:
+    """What a query reads of one table.
+
+    Attributes:
+        name: what the query calls it.
+        uri: where it is.
+        version: which version.
+        files: how many data files may hold rows that matter.
+        size_bytes: their sizes added up.
+        all_files: how many the version has.
+        all_bytes: their sizes added up.
+        predicate: by which files were left out; None where none could be.
+        own_files: how many of the files DuckDB does not read by itself.
+    """
+
+    name: str
+    uri: str
+    version: int
+    files: int
+    size_bytes: int
+    all_files: int
+    all_bytes: int
+    predicate: str | None
+    own_files: int
+
+    @classmethod
+    def of(cls, table: TablePlan) -> TableRead:
+        """Count the files of a plan, and those of its version."""
+        snapshot = table.source.snapshot
+        everything = snapshot.files
+        return cls(
+            name=table.name,
+            uri=table.source.store.uri,
+            version=snapshot.version,
+            files=table.plan.files.num_files,
+            size_bytes=table.plan.files.size_bytes,
+            all_files=everything.num_files,
+            all_bytes=everything.size_bytes,
+            predicate=table.predicate,
+            own_files=table.own_files,
+        )
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}: {self.uri}, version {self.version}",
+            f"  files {self.files:,} of {self.all_files:,}, bytes {self.size_bytes:,} of {self.all_bytes:,}",
+        ]
+        if self.predicate is not None:
+            lines.append(f"  left out by: {self.predicate}")
+        if self.own_files:
+            lines.append(f"  read by lakefmt, not by DuckDB itself: {self.own_files:,} files")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a query is run; prints as text.
+
+    Attributes:
+        tables: what is read of each.
+        plan: DuckDB's own, over the files that are left; with numbers of rows and times where the query was run.
+        planning_seconds: what was spent before DuckDB was asked.
+        seconds: what the whole run took; None where it was not run.
+    """
+
+    tables: tuple[TableRead, ...]
+    plan: str
+    planning_seconds: float
+    seconds: float | None
+
+    def __str__(self) -> str:
+        times = f"planned in {self.planning_seconds * 1000:.1f} ms"
+        if self.seconds is not None:
+            times += f", run in {self.seconds * 1000:.1f} ms"
+        return "\n".join([*map(str, self.tables), times, self.plan])
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """A result's columns, to be shown as a table's are."""
+
+    schema: pa.Schema
+
+    @property
+    def fields(self) -> Sequence[pa.Field[Any]]:
+        return list(self.schema)
+
+    def __len__(self) -> int:
+        return len(self.schema)
+
+
+def _plain_parameters(params: Any) -> Parameters:
+    from lakefmt.expressions.parse import plain_parameters
+
+    return plain_parameters(params, None)

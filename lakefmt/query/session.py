@@ -1,0 +1,242 @@
+"""One run of a query: its tables as views of a DuckDB session, over the files that are left of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.databases import querying
+from lakefmt.errors import CorruptTableError, LakefmtError
+from lakefmt.expressions import quote_identifier
+from lakefmt.query.errors import failed_query
+from lakefmt.query.sources import TableSource
+from lakefmt.scan.duckdb_source import plan_duckdb_source
+from lakefmt.scan.plan import plan_scan
+from lakefmt.scan.read import read_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import duckdb
+
+    from lakefmt.expressions.constants import Parameters
+    from lakefmt.query.reading import TableReading
+    from lakefmt.query.sources import Source
+    from lakefmt.scan import ScanPlan
+    from lakefmt.scan.duckdb_source import DuckdbSource
+
+__all__ = ["Session", "TablePlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """What is read of a table.
+
+    Attributes:
+        name: the view's.
+        source: the version.
+        plan: the files that are left.
+        predicate: that left them, as text; None for all files.
+        own_files: how many of them this library reads, DuckDB the others.
+    """
+
+    name: str
+    source: TableSource
+    plan: ScanPlan
+    predicate: str | None
+    own_files: int
+
+
+@dataclass(slots=True)
+class Session:
+    """A DuckDB session whose views are the tables of one query, made for one run of it.
+
+    Attributes:
+        cursor: the session.
+        tables: what is read of each table.
+        has_vectors: expressions of the query may be asked of deleted rows before these are left out.
+    """
+
+    cursor: duckdb.DuckDBPyConnection
+    text: str
+    parameters: Parameters
+    tables: list[TablePlan] = field(default_factory=list)
+    has_vectors: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        text: str,
+        sources: Mapping[str, Source],
+        readings: Mapping[str, TableReading],
+        parameters: Parameters,
+        *,
+        masked: bool = False,
+    ) -> Session:
+        """Plan the tables and make their views; files are not opened, save for footers that are not known yet.
+
+        Args:
+            text: of the query, over the names of ``sources``.
+            sources: its tables.
+            readings: what it reads of them, by names in lower case.
+            parameters: values of its placeholders.
+            masked: deleted rows are left out before the query sees them.
+        """
+        tables: list[tuple[TablePlan, DuckdbSource]] = []
+        has_vectors = False
+        for number, (name, source) in enumerate(sources.items()):
+            if isinstance(source, TableSource):
+                reading = readings[name.lower()]
+                plan = plan_scan(source.snapshot, source.snapshot.schema, reading.predicate)
+                rows = plan_duckdb_source(
+                    source.store, plan, f"lakefmt_{number}", reading.columns, masked=masked
+                )
+                predicate = None if reading.predicate is None else reading.predicate.sql
+                tables.append((TablePlan(name, source, plan, predicate, rows.own_files), rows))
+                has_vectors |= bool(rows.bits)
+        cursor = querying.cursor_within({folder for _, rows in tables for folder in rows.folders})
+        session = cls(cursor, text, parameters, [table for table, _ in tables], has_vectors)
+        try:
+            cursor.execute(
+                "SET enable_progress_bar = false"
+            )  # of the session; it would print from worker threads
+            for table, rows in tables:
+                _make_view(cursor, table.name, rows)
+            for name, source in sources.items():
+                if not isinstance(source, TableSource):
+                    _make_data_view(cursor, name, source.data)
+        except BaseException as error:
+            cursor.close()
+            raise session.explain_failure(error) from error
+        return session
+
+    def relation(self) -> Any:
+        """Return the query as a relation of DuckDB's; with parameters it is run at once."""
+        try:
+            if self.parameters is None:
+                return self.cursor.sql(self.text)
+            return self.cursor.sql(self.text, params=self.parameters)
+        except Exception as error:
+            raise self.explain_failure(error) from error
+
+    def to_table(self) -> pa.Table:
+        """Run the query and return all rows."""
+        relation = self.relation()
+        try:
+            # DuckDB 1.4 has the older name only, 2.0 the newer.
+            to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
+            rows: pa.Table = to_table()
+        except Exception as error:
+            raise self.explain_failure(error) from error
+        return rows
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """Run the query and yield its rows as they come."""
+        relation = self.relation()
+        try:
+            yield from pa.RecordBatchReader.from_stream(relation)
+        except Exception as error:
+            raise self.explain_failure(error) from error
+
+    def explain(self, *, analyze: bool) -> str:
+        """Return DuckDB's plan, run where it is to be analyzed."""
+        try:
+            rows = self.cursor.execute(
+                f"EXPLAIN {'ANALYZE ' if analyze else ''}{self.text}", self.parameters
+            ).fetchall()
+        except Exception as error:
+            raise self.explain_failure(error) from error
+        return "\n".join(str(row[-1]) for row in rows)
+
+    def close(self) -> None:
+        """End the session."""
+        self.cursor.close()
+
+    def explain_failure(self, error: BaseException) -> BaseException:
+        """Return what an error of a run means: one of this library's, a damaged file, or a value that the query cannot take."""
+        import duckdb
+
+        if not isinstance(error, duckdb.Error | pa.ArrowException):
+            return error
+        kinds = (
+            duckdb.Error,
+            duckdb.IOException,
+            duckdb.InvalidInputException,
+            duckdb.SerializationException,
+        )
+        if type(error) in kinds or isinstance(error, pa.ArrowException):
+            damage = self._find_damage(str(error))
+            if damage is not None:
+                return damage
+        return failed_query(error)
+
+    def _find_damage(self, said: str) -> LakefmtError | None:
+        """Return the error that this library meets in the files of a table, read once more."""
+        for table in self.tables:
+            root = table.source.store.local_path("x")
+            if (
+                table.own_files == 0
+                and (root is None or root[:-1] not in said)
+                and "file" not in said.lower()
+            ):
+                continue
+            try:
+                for _ in read_batches(table.source.store, table.plan):
+                    pass
+            except LakefmtError as error:
+                return error
+            if root is not None and root[:-1] in said:
+                return CorruptTableError(
+                    f"A data file is not what the log says: {said.partition(chr(10))[0]}",
+                    table=table.source.store.uri,
+                    version=table.source.snapshot.version,
+                    hint="It is damaged: restore the file, or a version of the table without it",
+                )
+        return None
+
+
+def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource) -> None:
+    for variable, values in rows.lists.items():
+        _set_variable(cursor, variable, _as_list(values))
+    for variable, content in rows.bits.items():
+        _set_variable(cursor, variable, pa.array([content], pa.binary()), "BIT")
+    for stream, source in rows.streams.items():
+        cursor.register(stream, source)
+    cursor.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS {rows.query}")
+
+
+def _as_list(values: Any) -> pa.Array[Any]:
+    """Return an array of one list, of these values."""
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+
+
+def _set_variable(cursor: duckdb.DuckDBPyConnection, name: str, value: pa.Array[Any], kind: str = "") -> None:
+    cursor.register("lakefmt_value", pa.table({"value": value}))
+    cast = f"::{kind}" if kind else ""
+    cursor.execute(f"SET VARIABLE {name} = (SELECT value{cast} FROM lakefmt_value)")
+    cursor.unregister("lakefmt_value")
+
+
+def _make_data_view(cursor: duckdb.DuckDBPyConnection, name: str, data: Any) -> None:
+    """Register data under a name; DuckDB 1.5 has Arrow filter what it reads from Arrow, to which NaN is no number's greater."""
+    schema = getattr(data, "schema", None)
+    if not isinstance(schema, pa.Schema):
+        schema = pa.schema(data) if hasattr(data, "__arrow_c_schema__") else None
+    if schema is None or not any(
+        pa.types.is_floating(field.type) or pa.types.is_nested(field.type) for field in schema
+    ):
+        cursor.register(name, data)
+        return
+    rows = f"rows of {name}"
+    cursor.register(rows, data)
+    columns = [
+        f"TRY({quote_identifier(field.name)}) AS {quote_identifier(field.name)}"
+        if pa.types.is_floating(field.type) or pa.types.is_nested(field.type)
+        else quote_identifier(field.name)
+        for field in schema
+    ]
+    cursor.execute(
+        f"CREATE TEMP VIEW {quote_identifier(name)} AS SELECT {', '.join(columns)} FROM {quote_identifier(rows)}"
+    )

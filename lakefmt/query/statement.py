@@ -1,0 +1,234 @@
+"""A user's SQL text: one statement that only reads, and the tables it names.
+
+DuckDB's own parser reads it, here as for predicates (decision 20). The text is run as it stands; the one edit is
+``AT (VERSION => 3)`` behind a table's name, which DuckDB knows and does not let views have: the name of that version's
+view takes its place, and spaces that of the clause.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakefmt.databases import isolated
+from lakefmt.errors import InvalidInputError
+from lakefmt.expressions import quote_identifier
+from lakefmt.query.errors import invalid_query, opens_a_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Statement", "TableReference", "iterate_nodes", "parse_statement"]
+
+# Of the functions that stand in FROM these name no table by a text, as query_table('trips') does.
+_PLAIN_TABLE_FUNCTIONS = frozenset(
+    {"generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest"}
+)
+# DuckDB refuses them, too, where it binds or runs the text; this is to say so before, in one way.
+_FILE_FUNCTIONS = re.compile(r"(?:read|parquet|sniff|which)_\w+|\w+_scan|glob|duckdb_secrets", re.IGNORECASE)
+_READING = {"SELECT", "MULTI"}
+_HINTS = {
+    "CREATE": "Use lakefmt.create, or Query.write_to for the rows of a query",
+    "DELETE": "Use Table.delete",
+    "INSERT": "Use Table.append",
+    "UPDATE": "Use Table.update",
+    "COPY": "Use Query.to_arrow, Query.write_to or `lakefmt sql --output`",
+    "EXPLAIN": "Use Query.explain()",
+    "MERGE_INTO": "Use Table.merge",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableReference:
+    """A name in a FROM clause that is no CTE's.
+
+    Attributes:
+        name: as the text has it, without quotes.
+        at: DuckDB's parse of its AT clause, None without one.
+        alias: what the text calls it, '' where nothing else.
+        position: byte at which the name begins.
+    """
+
+    name: str
+    at: dict[str, Any] | None
+    alias: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement that reads.
+
+    Attributes:
+        text: what is run.
+        tree: DuckDB's parse, the statement's topmost ``node``; None where its parser gives none (PIVOT over the values of a column).
+        references: the tables named in FROM clauses.
+        names: their names, and those of CTEs, in lower case; None where the text may read tables that it does not name so.
+        ctes: names of common table expressions, lower case.
+        is_single: False where DuckDB runs something before it (PIVOT over the values of a column).
+    """
+
+    text: str
+    tree: dict[str, Any] | None
+    references: tuple[TableReference, ...]
+    names: frozenset[str] | None
+    ctes: frozenset[str]
+    is_single: bool
+
+    def replace_names(self, names: dict[TableReference, str]) -> str:
+        """Return the text with other names in place of some references, which keep their aliases."""
+        content = self.text.encode()
+        for reference in sorted(names, key=lambda each: each.position, reverse=True):
+            content = _replace_reference(content, reference, names[reference])
+        return content.decode()
+
+
+def parse_statement(text: Any) -> Statement:
+    """Read a text. Raises InvalidInputError: it is not one SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or the like."""
+    import duckdb
+
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            f"SQL is text, not {type(text).__name__}", hint='Write lakefmt.sql("SELECT ...")'
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("The SQL text holds half a surrogate pair, which is no text") from error
+    cursor = isolated.cursor()
+    try:
+        statements = cursor.extract_statements(text)
+        is_single = _check_reads(
+            text, [str(each.type.name) for each in statements], [each.query for each in statements]
+        )
+        row = cursor.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
+    except duckdb.Error as error:
+        raise invalid_query(error, text) from error
+    answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    if answer["error"] or len(answer["statements"]) != 1:
+        return Statement(text, None, (), None, frozenset(), is_single)
+    tree = answer["statements"][0]["node"]
+    nodes = list(iterate_nodes(tree))
+    for node in nodes:
+        if node.get("type") == "TABLE_FUNCTION" and _FILE_FUNCTIONS.fullmatch(
+            str(node["function"].get("function_name", ""))
+        ):
+            raise opens_a_file(f"{node['function']['function_name']}()")
+    ctes = frozenset(
+        str(entry["key"]).lower()
+        for node in nodes
+        if "cte_map" in node
+        for entry in node["cte_map"].get("map", ())
+    ) | frozenset(str(node["cte_name"]).lower() for node in nodes if node.get("cte_name"))
+    named = frozenset(node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE")
+    names = None if any(map(_may_name_tables, nodes)) else named
+    return Statement(text, tree, tuple(_references(nodes, ctes)), names, ctes, is_single)
+
+
+def iterate_nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a parse, whatever it is; without recursion, for texts nested without end."""
+    waiting = [tree]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+            waiting.extend(value for value in each.values() if isinstance(value, dict | list))
+        else:
+            waiting.extend(value for value in each if isinstance(value, dict | list))
+
+
+def _check_reads(text: str, kinds: list[str], texts: list[str]) -> bool:
+    """Return whether it is one statement for DuckDB, too."""
+    if not kinds:
+        raise InvalidInputError("The SQL text is empty", hint='Write lakefmt.sql("SELECT ...")')
+    if len(kinds) == 1 and kinds[0] in _READING:
+        return kinds[0] == "SELECT"
+    # PIVOT over the values of a column is parsed to two statements that have no text of their own.
+    if kinds[-1] == "SELECT" and set(kinds[:-1]) == {"CREATE"} and not any(texts):
+        return False
+    if len(kinds) > 1:
+        raise InvalidInputError("SQL of several statements is not run", hint="Give one statement at a time")
+    raise InvalidInputError(
+        f"A query only reads; {kinds[0].replace('_', ' ')} does something else, in {text.strip()[:80]!r}",
+        hint=_HINTS.get(kinds[0], "Give a SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or FROM statement"),
+    )
+
+
+def _references(nodes: list[dict[str, Any]], ctes: frozenset[str]) -> Iterator[TableReference]:
+    for node in nodes:
+        if node.get("type") != "BASE_TABLE" or node.get("catalog_name") or node.get("schema_name"):
+            continue
+        at = node.get("at_clause")
+        if at is None and node["table_name"].lower() in ctes:
+            continue
+        yield TableReference(
+            node["table_name"], _Frozen(at) if at else None, node["alias"], node["query_location"]
+        )
+
+
+def _may_name_tables(node: dict[str, Any]) -> bool:
+    """Whether a node may read a table without a reference to it."""
+    if node.get("type") == "TABLE_FUNCTION":
+        return str(node["function"].get("function_name", "")).lower() not in _PLAIN_TABLE_FUNCTIONS
+    return node.get("type") == "SHOW_REF" and bool(node.get("table_name"))
+
+
+class _Frozen(dict[str, Any]):
+    """A node as part of a frozen value: known by its identity."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+_BLANK = re.compile(rb"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_NAME = re.compile(rb"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\s\"'(),;]+")
+_QUOTED = re.compile(
+    rb"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|[()]", re.DOTALL
+)
+_AT = re.compile(rb"\bAT\b", re.IGNORECASE)
+
+
+def _replace_reference(content: bytes, reference: TableReference, name: str) -> bytes:
+    """Put a name in place of a reference's, and spaces in place of its AT clause."""
+    found = _NAME.match(content, reference.position)
+    if found is None:
+        raise InvalidInputError(f"The name of table {reference.name!r} was not found in the SQL text")
+    end = found.end()
+    begin, after = _at_clause(content, end) if reference.at is not None else (end, end)
+    between = content[end:begin]
+    alias = "" if reference.alias else f" AS {quote_identifier(reference.name)}"
+    return b"".join(
+        (
+            content[: reference.position],
+            f"{quote_identifier(name)}{alias}".encode(),
+            between,
+            b" " * (after - begin),
+            content[after:],
+        )
+    )
+
+
+def _at_clause(content: bytes, start: int) -> tuple[int, int]:
+    """Return where the first AT clause after a place begins and ends; DuckDB has parsed that there is one."""
+    place = start
+    while True:
+        place = _skip(_BLANK, content, place)
+        word = _AT.match(content, place)
+        if word is not None and content[_skip(_BLANK, content, word.end()) :][:1] == b"(":
+            break
+        place = max(_skip(_NAME, content, place), place + 1)
+    depth = 0
+    for mark in _QUOTED.finditer(content, word.end()):
+        depth += {b"(": 1, b")": -1}.get(mark[0], 0)
+        if depth == 0 and mark[0] == b")":
+            return place, mark.end()
+    raise InvalidInputError("The AT clause does not end")
+
+
+def _skip(pattern: re.Pattern[bytes], content: bytes, place: int) -> int:
+    found = pattern.match(content, place)
+    return place if found is None else found.end()
