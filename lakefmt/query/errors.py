@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lakefmt.errors import InvalidInputError, LakefmtError, StoreError, UnsupportedFeatureError
+from lakefmt.expressions.duckdb_errors import resource_error
 from lakefmt.schema import closest_names
 
 if TYPE_CHECKING:
@@ -72,11 +73,8 @@ def failed_query(error: Exception) -> LakefmtError:
     reason = _reason(str(error)).split("\n")[0].rstrip("!. ")
     if isinstance(error, duckdb.PermissionException):
         return opens_a_file(reason)
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return LakefmtError(
-            f"The query needs more memory than DuckDB may take: {reason}",
-            hint="Ask for fewer rows or columns at a time, or read the result with to_batches()",
-        )
+    if (too_large := resource_error(error, table=None)) is not None:
+        return too_large
     if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException):
         return StoreError(f"The query could not be run: {reason}")
     return InvalidInputError(
