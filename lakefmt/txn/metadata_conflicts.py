@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROW_TRACKING_DOMAIN", "Conflict", "judge_metadata"]
 
-# That these are listed asks nothing of files that have been written already.
+# That these are listed asks nothing of files that have been written already; row ids are given attempt by attempt.
 _MAY_BE_LISTED: Final = frozenset(
     {
         "appendOnly",
@@ -26,7 +26,9 @@ _MAY_BE_LISTED: Final = frozenset(
         "deletionVectors",
         "domainMetadata",
         "inCommitTimestamp",
+        "rowTracking",
         "timestampNtz",
+        "typeWidening",
         "v2Checkpoint",
         "vacuumProtocolCheck",
     }

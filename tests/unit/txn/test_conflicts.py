@@ -309,6 +309,7 @@ def with_properties(**properties):
         (Commit(protocol=STATE.protocol), None),
         # TableFeature.failConcurrentTransactionsAtUpgrade
         (Commit(protocol=Protocol(3, 7, FEATURES, FEATURES | {"domainMetadata"})), None),
+        (Commit(protocol=Protocol(3, 7, FEATURES, FEATURES | {"domainMetadata", "rowTracking"})), None),
         (Commit(protocol=Protocol(3, 7, FEATURES, FEATURES | {"checkConstraints"})), "protocol"),
         (Commit(protocol=Protocol(3, 7, FEATURES, FEATURES | {"somethingNew"})), "protocol"),
         # TableFeature.isProtocolRemovingFeatures
