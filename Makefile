@@ -69,7 +69,7 @@ $(SPARK)/.ready: tests/interop_spark/requirements.txt
 	touch $@
 
 interop-spark: setup $(SPARK)/.ready  ## real Spark writes for us and reads ours; needs Java 17 and Maven Central
-	$(BIN)/python -m pytest tests/interop_spark
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/interop_spark
 
 bench: setup  ## side-by-side measurements against peers -> docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -48,14 +48,14 @@ def test_same_rows_come_back(case, spark, tmp_path, assert_same_rows):
     assert_same_rows(spark.read(uri), rows)
 
 
-@pytest.mark.parametrize("where", FILTERS)
-def test_filters_keep_the_rows_that_match(where, spark, tmp_path, assert_same_rows):
+def test_filters_keep_the_rows_that_match(spark, tmp_path, assert_same_rows):
     """Spark prunes by the statistics that lakefmt wrote."""
     uri = str(tmp_path / "table")
     table = lakefmt.create(uri, SMALL.schema, partition_by=["part"])
     for row in range(SMALL.num_rows):
         table.append(SMALL.slice(row, 1))
-    assert_same_rows(spark.read(uri, where), table.scan(where=where).to_arrow())
+    for where in FILTERS:
+        assert_same_rows(spark.read(uri, where), table.scan(where=where).to_arrow())
 
 
 @pytest.mark.parametrize("encoding", ["DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])

@@ -17,8 +17,10 @@ CASES = all_cases().values()
 FILTERED = (bool, int, float, str, bytes, dt.date, Decimal)  # datetime is a date
 
 
-def named(case):
-    return case.name
+def each(cases):
+    """Parametrize by cases; all tests of one go to one worker, so that its table is written once."""
+    marked = [pytest.param(case, id=case.name, marks=pytest.mark.xdist_group(case.name)) for case in cases]
+    return pytest.mark.parametrize("case", marked)
 
 
 def rows_of(scan, expected):
@@ -26,7 +28,7 @@ def rows_of(scan, expected):
     return json_of_variants(scan.to_arrow(), expected.schema)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.refused], ids=named)
+@each([case for case in CASES if not case.refused])
 def test_rows_are_those_that_spark_reads(case, written, assert_same_rows):
     table = written(case)
     expected = table.expected()
@@ -40,7 +42,7 @@ def test_rows_are_those_that_spark_reads(case, written, assert_same_rows):
     assert opened.count() == expected.num_rows
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.versions], ids=named)
+@each([case for case in CASES if case.versions])
 def test_earlier_versions_are_what_spark_reads(case, written, assert_same_rows):
     table = written(case)
     for version in table.facts["versions"]:
@@ -48,14 +50,14 @@ def test_earlier_versions_are_what_spark_reads(case, written, assert_same_rows):
         assert_same_rows(rows_of(lakefmt.open(table.uri, version=version), expected), comparable(expected))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.changes], ids=named)
+@each([case for case in CASES if case.changes])
 def test_change_feed_is_the_one_that_spark_reads(case, written, assert_same_rows):
     table = written(case)
     found = lakefmt.open(table.uri).changes(0).to_arrow().drop_columns(["_commit_timestamp"])
     assert_same_rows(found, table.expected("changes"))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.refused], ids=named)
+@each([case for case in CASES if not case.refused])
 def test_filters_keep_the_rows_that_match(case, written):
     """What statistics, partition values and row groups prune by must not cost a row."""
     table = written(case)
@@ -71,7 +73,7 @@ def test_filters_keep_the_rows_that_match(case, written):
             assert opened.scan(where=where).to_arrow().num_rows == wanted, f"{field.name} == {value!r}"
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.refused], ids=named)
+@each([case for case in CASES if case.refused])
 def test_what_is_not_read_is_refused_by_name(case, written):
     with pytest.raises(lakefmt.UnsupportedFeatureError, match=case.refused):
         lakefmt.open(written(case).uri).to_arrow()

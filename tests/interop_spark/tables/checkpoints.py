@@ -34,24 +34,18 @@ STATISTICS = {
     "none": {"delta.checkpoint.writeStatsAsJson": "false", "delta.checkpoint.writeStatsAsStruct": "false"},
 }
 for _name, _properties in STATISTICS.items():
-    add_case(
-        f"classic_checkpoint_with_statistics_{_name}",
-        _grown(_properties, "*.checkpoint.parquet"),
-        versions=True,
-    )
+    add_case(f"classic_checkpoint_with_statistics_{_name}", _grown(_properties, "*.checkpoint.parquet"))
     add_case(f"v2_checkpoint_with_statistics_{_name}", _grown(V2 | _properties, "*.checkpoint.*-*.*"))
 add_case(
     "multi_part_checkpoint",
     _grown({}, "*.checkpoint.0000000001.00000000*.parquet"),
     settings={"spark.databricks.delta.checkpoint.partSize": "2"},
-    versions=True,
 )
 for _format in ("json", "parquet"):
     add_case(
         f"v2_checkpoint_{_format}",
         _grown(V2, f"*.checkpoint.*-*.{_format}"),
         settings={"spark.databricks.delta.checkpointV2.topLevelFileFormat": _format},
-        versions=True,
     )
     add_case(
         f"v2_checkpoint_{_format}_many_sidecars_and_vectors",
@@ -67,7 +61,7 @@ for _format in ("json", "parquet"):
         _grown(V2 | {"delta.columnMapping.mode": "name"}, f"*.checkpoint.*-*.{_format}"),
         settings={"spark.databricks.delta.checkpointV2.topLevelFileFormat": _format},
     )
-add_case("classic_checkpoint_with_vectors", _grown(VECTORS, "*.checkpoint.parquet"), versions=True)
+add_case("classic_checkpoint_with_vectors", _grown(VECTORS, "*.checkpoint.parquet"))
 add_case(
     "classic_checkpoint_column_mapping_and_typed_statistics",
     _grown({"delta.columnMapping.mode": "id"} | STATISTICS["struct"], "*.checkpoint.parquet"),
