@@ -12,7 +12,7 @@ from lakefmt.errors import InvalidInputError
 from lakefmt.expressions.duckdb_errors import shown
 from lakefmt.expressions.syntax import SyntaxNode, child_nodes, lambda_parameters
 from lakefmt.expressions.tree import Column
-from lakefmt.schema import DataType, StructType, closest_names, format_path
+from lakefmt.schema import ArrayType, DataType, MapType, PrimitiveType, StructType, closest_names, format_path
 from lakefmt.schema.arrow import arrow_type_of
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ _SESSION_FUNCTIONS = frozenset(
         "user",
     }
 )
+_NULL_TESTS = frozenset({"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"})
 _NOT_CONSTANT = frozenset({"COLUMN_REF", "LAMBDA", "LAMBDA_REF"})
 _COLUMNS_LISTED = 20
 
@@ -110,6 +111,11 @@ def resolve_column(names: Sequence[str], schema: Schema) -> Column | None:
 
     None where there is no such column, or the names go on below what is no struct.
     """
+    found = _resolve(names, schema)
+    return None if found is None else Column(found[0], arrow_type_of(found[1]))
+
+
+def _resolve(names: Sequence[str], schema: Schema) -> tuple[FieldPath, DataType] | None:
     top = schema.find(names[0])
     if top is None:
         return None
@@ -122,7 +128,7 @@ def resolve_column(names: Sequence[str], schema: Schema) -> Column | None:
             return None
         path.append(alike[0].name)
         type_ = alike[0].type
-    return Column(tuple(path), arrow_type_of(type_))
+    return tuple(path), type_
 
 
 def is_constant(node: SyntaxNode) -> bool:
@@ -174,6 +180,10 @@ class _Surveyor:
             )
         if node["class"] == "COLUMN_REF":
             self._note_column(node, bound)
+        elif node["type"] in _NULL_TESTS and all(self._is_of_variants(each) for each in child_nodes(node)):
+            for column in child_nodes(node):
+                self._note_column(column, bound, whole=True)
+            return
         elif node["class"] == "LAMBDA":
             bound |= lambda_parameters(node)
         elif node["class"] == "FUNCTION" and not node["is_operator"]:
@@ -184,10 +194,20 @@ class _Surveyor:
         for child in child_nodes(node):
             self.walk(child, bound)
 
-    def _note_column(self, node: SyntaxNode, bound: frozenset[str]) -> None:
+    def _is_of_variants(self, node: SyntaxNode) -> bool:
+        if node["class"] != "COLUMN_REF":
+            return False
+        found = _resolve(node["column_names"], self.schema)
+        return found is not None and _holds_variants(found[1])
+
+    def _note_column(self, node: SyntaxNode, bound: frozenset[str], *, whole: bool = False) -> None:
+        """Note the column that a node names; ``whole``: it is only asked whether it is NULL."""
         names = node["column_names"]
         for depth in range(len(names), 0, -1):
-            if (column := resolve_column(names[:depth], self.schema)) is not None:
+            if (found := _resolve(names[:depth], self.schema)) is not None:
+                column = Column(found[0], arrow_type_of(found[1]))
+                if _holds_variants(found[1]) and not whole:
+                    raise self._variant_compared(column)
                 if depth < len(names) and pa.types.is_struct(column.type):
                     raise self._unknown_member(column, names[depth])
                 self.found.columns[column.path] = None
@@ -198,6 +218,16 @@ class _Surveyor:
             self.found.clock.append(node)
             return
         raise self._unknown_column(names)
+
+    def _variant_compared(self, column: Column) -> InvalidInputError:
+        name = format_path(column.path)
+        return InvalidInputError(
+            f"Column {name} holds variants, of which a predicate can ask nothing but whether they are NULL: "
+            f"{shown(self.text)}",
+            table=self.table,
+            hint=f"Filter the rows once they are read, by the text that lakefmt.variant_to_json(rows[{column.path[0]!r}]) "
+            "makes of them",
+        )
 
     def _unknown_member(self, column: Column, name: str) -> InvalidInputError:
         members = [each.name for each in cast("pa.StructType", column.type)]
@@ -223,6 +253,18 @@ class _Surveyor:
             table=self.table,
             hint=" ".join(hints),
         )
+
+
+def _holds_variants(type_: DataType) -> bool:
+    match type_:
+        case StructType(fields=fields):
+            return any(_holds_variants(each.type) for each in fields)
+        case ArrayType(element=element):
+            return _holds_variants(element)
+        case MapType(key=key, value=value):
+            return _holds_variants(key) or _holds_variants(value)
+        case _:
+            return type_ == PrimitiveType("variant")
 
 
 def _inconstant_functions() -> frozenset[str]:

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pytest
 
 import lakefmt
-from lakefmt.errors import CorruptTableError
+from lakefmt.errors import CorruptTableError, InvalidInputError
+from lakefmt.expressions import parse_predicate
+from lakefmt.schema import parse_schema
 from lakefmt.testing.foreign_table import ForeignTable, array, column, map_of, mapped, struct
 
 FEATURES = ("variantType", "variantShredding")
@@ -238,3 +240,30 @@ def test_variants_that_duckdb_shreds_are_what_it_wrote(tmp_path, shape):
     expected = con.sql("SELECT v::JSON::VARCHAR FROM written ORDER BY i").fetchall()
     found = lakefmt.variant_to_json(rows["v"]).to_pylist()
     assert [json.loads(text) for text in found] == [json.loads(text) for (text,) in expected]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "v.a = 1",
+        "v['a'] = 1",
+        "v->>'a' = '1'",
+        "json_extract(v, '$.a') = 1",
+        "v::VARCHAR = '1'",
+        "v = v",
+        "v.metadata IS NULL",
+        "coalesce(v) IS NULL",
+        "id = 1 AND len(vs) > 0",
+        "nested = nested",
+    ],
+)
+def test_predicates_that_look_into_variants_are_refused_with_the_way_out(where):
+    variant = {"type": "struct", "fields": [column("v", "variant"), column("x", "long")]}
+    listed = {"type": "array", "elementType": "variant", "containsNull": True}
+    fields = [column("id", "long"), column("v", "variant"), column("vs", listed), column("nested", variant)]
+    schema = parse_schema(json.dumps({"type": "struct", "fields": fields}))
+    with pytest.raises(InvalidInputError, match="holds variants") as caught:
+        parse_predicate(where, schema)
+    assert "lakefmt.variant_to_json(rows[" in caught.value.hint
+    for right in ("v IS NULL", "nested.v IS NOT NULL", "nested.x = 1 AND vs IS NULL", "NOT (nested IS NULL)"):
+        assert parse_predicate(right, schema)
