@@ -111,10 +111,10 @@ def load_commits_after(store: Store, snapshot: Snapshot) -> tuple[list[Commit], 
         except ObjectNotFoundError:
             break
         commits.append(decode_commit(data, table=store.uri, version=last + 1, path=key))
-    # Looked at after the name that was free: a log is cleaned from its beginning, so while this one is there the
-    # next was free because nobody had committed it.
-    newest = find_commit_file(store, last)
-    ours = find_commit_file(store, version) if commits else newest
-    if newest is None or (ours is not None and not snapshot.is_of(ours)):
+    # Looked at after the name that was free: a log is cleaned from its beginning, so while ours is there the next was
+    # free because nobody had committed it. One that is there although ours is gone may stand below what was cleaned.
+    ours = find_commit_file(store, version)
+    if ours is None or not snapshot.is_of(ours):
         return None
-    return commits, newest if commits else None
+    newest = find_commit_file(store, last) if commits else None
+    return None if commits and newest is None else (commits, newest)

@@ -55,6 +55,7 @@ class JournalingStore(MemoryStore):
     Attributes:
         log_writes: all contents that each file of the log ever had, but for those written as streams.
         deleted: all keys ever deleted.
+        replaced: all keys of the log that were written over with something else.
     """
 
     def __init__(self, uri: str, now_ms: Callable[[], float]) -> None:
@@ -62,9 +63,12 @@ class JournalingStore(MemoryStore):
         self._now_ms = now_ms
         self.log_writes: dict[str, list[bytes]] = {}
         self.deleted: set[str] = set()
+        self.replaced: set[str] = set()
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole, replacing what was there."""
+        if self.log_writes.get(key, [data])[-1] != data and key not in self.deleted:
+            self.replaced.add(key)
         super().put(key, data)
         self._wrote(key, data)
 
@@ -208,7 +212,7 @@ class SimulatedTable:
             found = _COMMIT.fullmatch(key)
             if found is None:
                 continue
-            if len(contents) > 1:
+            if key in self.store.replaced:
                 raise ModelViolationError(f"{key} was replaced")
             commits[int(found[1])] = contents[0]
         if set(commits) != set(range(len(commits))):

@@ -9,7 +9,7 @@ from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
 from lakefmt.testing.fault_store import WriterKilledError
 from lakefmt.testing.log_replay import logical_files
 from lakefmt.testing.table_model import ModelViolationError
-from lakefmt.txn.writer import Writer
+from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,10 +24,16 @@ _LONGEST_SKEW_MS = 5_000
 
 
 class SimulatedWriter:
-    """One writer: a process with a store, a clock that is wrong and a snapshot that is old; it dies and comes back."""
+    """One writer: a process with a store, a clock that is wrong and a snapshot that is old; it dies and comes back.
 
-    def __init__(self, table: SimulatedTable) -> None:
+    Args:
+        table: what it writes to.
+        timeout_s: how long it tries to commit, by the clock of the simulation; None for ever.
+    """
+
+    def __init__(self, table: SimulatedTable, *, timeout_s: float | None = COMMIT_TIMEOUT_S) -> None:
         self.table = table
+        self._timeout_s = timeout_s
         self._skew_ms = table.draw.randrange(-_LONGEST_SKEW_MS, _LONGEST_SKEW_MS)
         self.store = table.open_store()
         self._snapshot: Snapshot | None = None
@@ -75,7 +81,9 @@ class SimulatedWriter:
         """
         attempt.outcome = "unknown"
         try:
-            self._snapshot, attempt.version = work(Writer(self.store, self.environment(attempt.label)))
+            self._snapshot, attempt.version = work(
+                Writer(self.store, self.environment(attempt.label), self._timeout_s)
+            )
         except CommitConflictError:
             attempt.outcome = "refused"
         except StoreError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakefmt.errors import (
     CommitConflictError,
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["check_can_commit", "commit", "commit_first_version", "follow_up"]
 
 _log = logging.getLogger("lakefmt")
+
+# For so long what was seen of the log is taken to be there still, unless the table keeps its log for less than a day.
+_LOOK_LASTS_MS: Final = 60_000
+_SHORT_RETENTION_MS: Final = 86_400_000
 
 
 def check_can_commit(store: Store) -> None:
@@ -161,6 +165,7 @@ class _Attempts:
         self._txn_id = writer.environment.new_id()
         self._tried = -1  # the version of the last attempt
         self._doubt: UnknownOutcomeError | None = None  # an attempt that may have been applied
+        self._looked = (0.0, 0)  # when the base was looked for in the log, by both clocks
 
     def make_one(self) -> Snapshot | None:
         """Put the version after the newest one; None where somebody else was first, or nobody knows who was."""
@@ -191,10 +196,27 @@ class _Attempts:
             _log.info("%s: version %d: %s", self._store.uri, version, error.message)
             self._doubt = error
             return None
+        if self._looked_long_ago() and not base.is_in_log():
+            _log.warning(
+                "%s: the log was cleaned past version %d while it was committed", self._store.uri, version
+            )
+            self._store.delete([commit_key(version)])
+            return None
         ours = replace(ours, size_bytes=len(data))
         after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
         self.queue.learn([(version, ours)], after)
         return after
+
+    def _looked_long_ago(self) -> bool:
+        """Whether the log may have been cleaned past the base since it was last seen there.
+
+        The name that was free then was free again, and what was put there is in no version that anybody reads. Clocks
+        that stand still while a machine sleeps do not show it, so both are asked.
+        """
+        environment, properties = self._writer.environment, self._base.properties
+        monotonic_s, wall_ms = self._looked
+        passed_ms = max((environment.monotonic_s() - monotonic_s) * 1000, environment.now_ms() - wall_ms)
+        return passed_ms > _LOOK_LASTS_MS or properties.log_retention_ms < _SHORT_RETENTION_MS
 
     def time_is_up(self) -> Exception:
         """Return the error of a commit that had no more time."""
@@ -211,6 +233,8 @@ class _Attempts:
 
     def _catch_up(self) -> Snapshot | None:
         """Move to the newest version known; return our own commit's snapshot where an earlier attempt had made it."""
+        environment = self._writer.environment
+        self._looked = environment.monotonic_s(), environment.now_ms()
         winners, newest = self.queue.known_since(self._base)
         found = self._read_after(newest)
         if found is None:

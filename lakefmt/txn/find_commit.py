@@ -23,8 +23,10 @@ def find_commit(store: Store, base: Snapshot, changes: Changes, txn_id: str) -> 
     None proves nothing: what it added may have been removed again.
     """
     files = [file for file in list_commits(store) if file.version > base.version]
-    for file, commit in zip(files, load_commits(store, files), strict=True):
+    for place, (file, commit) in enumerate(zip(files, load_commits(store, files), strict=True)):
         if commit.info is not None and commit.info.txn_id == txn_id:
+            if files[-1].version - file.version != len(files) - 1 - place:
+                return None  # put below what had been cleaned: it is in no version that anybody reads
             try:
                 return load_snapshot(store, file.version)
             except VersionNotFoundError:

@@ -58,9 +58,13 @@ def rebase(
         changes = replace(changes, removes=changes.find_removes(base))
         winners = winners[len(seen) :]
         outcome = _judge(store, base, changes, winners)
+    rebased = outcome.changes
+    if any(_brings_rows(winner) for _, winner in winners):
+        # Should a later winner move these rows to files together with ours, none of those files is ours to replace.
+        rebased = replace(rebased, find_removes=None)
     if not outcome.moved:
-        return outcome.changes
-    staged = stage_row_changes(store, writer.environment, outcome.changes)
+        return rebased
+    staged = stage_row_changes(store, writer.environment, rebased)
     discard_vectors(store, changes)
     for rewrite in outcome.dropped:
         discard_outputs(store, rewrite)

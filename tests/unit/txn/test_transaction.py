@@ -11,7 +11,10 @@ import lakefmt
 from lakefmt.errors import CommitConflictError, CorruptTableError, InvalidInputError, UnsupportedFeatureError
 from lakefmt.expressions import parse_predicate
 from lakefmt.log import AddFile, DeletionVectorDescriptor
+from lakefmt.snapshot import load_snapshot
+from lakefmt.testing.fault_store import FaultStore
 from lakefmt.testing.rewriter import rewrite_table
+from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.statement import run_statement
 from lakefmt.txn.transaction import Transaction
 from lakefmt.txn.writer import Writer
@@ -452,6 +455,24 @@ def test_an_overwrite_does_not_take_rows_that_it_never_saw(tmp_path):
     rewrite_table(writer_of(table), table.snapshot)
     with pytest.raises(CommitConflictError) as caught:
         stale.overwrite({"id": [1]})
+    assert caught.value.kind == "rearranged"
+    assert ids_in(tmp_path / "t") == [*range(10), 77]
+
+
+def test_an_overwrite_that_lost_twice_does_not_take_rows_that_it_never_saw(tmp_path):
+    table = make(tmp_path / "t", range(5), range(5, 10))
+    races = [
+        lambda: table.append({"id": [77]}),
+        lambda: rewrite_table(writer_of(table), table.refresh().snapshot),
+    ]
+
+    def lose(call):
+        if call.method == "put_if_absent" and races:
+            races.pop(0)()
+
+    store = FaultStore(table._store, before=lose)
+    with pytest.raises(CommitConflictError) as caught:
+        overwrite(Writer(store), load_snapshot(store), pa.table({"id": [1]}))
     assert caught.value.kind == "rearranged"
     assert ids_in(tmp_path / "t") == [*range(10), 77]
 
