@@ -27,7 +27,7 @@ from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
 from lakefmt.txn.operations.write_new import write_new
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
-from lakefmt.upkeep import checksum_writer, clean_log, compact_log
+from lakefmt.upkeep import checkpoint_schedule, checksum_writer, clean_log, compact_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
     from lakefmt.txn.result import WriteResult
-    from lakefmt.upkeep import LogCleanup, LogCompaction
+    from lakefmt.upkeep import CheckpointResult, LogCleanup, LogCompaction
 
 __all__ = ["Table", "create", "is_table", "open_table", "write"]
 
@@ -205,6 +205,7 @@ class Table:
         # Shared with the other handles as long as one of them is there.
         self._queue = commit_queue(store)
         self._write_checksum = checksum_writer(store)
+        self._checkpoints = checkpoint_schedule(store)
         self._writing = threading.Lock()
         self._shown: tuple[int, pa.Table | None] = (-1, None)
         _handles.add(self)
@@ -441,6 +442,18 @@ class Table:
 
     # --- the log ---------------------------------------------------------------------------------------------
 
+    def checkpoint(self) -> CheckpointResult:
+        """Write a checkpoint of this handle's version: who opens it then reads that instead of the commits up to it.
+
+        Every ``delta.checkpointInterval`` commits (10) this is done anyway, after the commit.
+
+        Raises:
+            VersionNotFoundError: the table was deleted or replaced since the handle looked.
+            UnsupportedFeatureError: the table asks writers for something this release does not have.
+        """
+        self._check_writable("checkpoint")
+        return self._checkpoints.write(self._snapshot)
+
     def compact_log(self, first_version: int | None = None, last_version: int | None = None) -> LogCompaction:
         """Write one log compaction file for several commits in a row: readers may read it instead; the commits stay.
 
@@ -534,7 +547,11 @@ class Table:
         check_can_commit(self._store)
 
     def _writer(self) -> Writer:
-        return Writer(self._store, timeout_s=self._commit_timeout_s, after_commit=(self._write_checksum,))
+        return Writer(
+            self._store,
+            timeout_s=self._commit_timeout_s,
+            after_commit=(self._write_checksum, self._checkpoints.follow),
+        )
 
     def _move_to(self, snapshot: Snapshot) -> None:
         # Two threads may append through one handle; it ends at the newest version either of them saw.
@@ -567,8 +584,11 @@ def _writer_to(
     uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None, commit_timeout_s: float | None
 ) -> Writer:
     store = open_store(uri, storage_options)
-    timeout_s = _check_timeout(commit_timeout_s)
-    return Writer(store, timeout_s=timeout_s, after_commit=(checksum_writer(store),))
+    return Writer(
+        store,
+        timeout_s=_check_timeout(commit_timeout_s),
+        after_commit=(checksum_writer(store), checkpoint_schedule(store).follow),
+    )
 
 
 def _check_timeout(timeout_s: Any) -> float | None:

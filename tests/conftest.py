@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 _MANY_ROWS = 10_000  # past which Python's own values take too long
 
 
+@pytest.fixture(autouse=True)
+def _nothing_goes_on_after_a_test() -> Iterator[None]:
+    """What follows a commit belongs to the test that made it."""
+    yield
+    from lakefmt import background
+
+    assert background.flush(timeout_s=60)
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """moto's S3 over real HTTP; ``s3_server.gate`` counts requests and makes them fail."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lakefmt.cli.changes import changes
+from lakefmt.cli.checkpoint import checkpoint
 from lakefmt.cli.demo.command import demo
 from lakefmt.cli.files import files
 from lakefmt.cli.head import head
@@ -20,7 +21,7 @@ from lakefmt.cli.schema import schema
 __all__ = ["app", "run"]
 
 # A new command is a file with a function, and a line here.
-_COMMANDS = (info, history, files, schema, head, changes, demo)
+_COMMANDS = (info, history, files, schema, head, changes, checkpoint, demo)
 
 app = typer.Typer(
     name="lakefmt",

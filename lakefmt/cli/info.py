@@ -60,11 +60,20 @@ def info(
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """What is left of the log up to the version looked at; None for the version of something that is not there."""
+    """What is left of the log up to the version looked at.
+
+    Attributes:
+        oldest_commit: its version; None where no commit is left.
+        last_checkpoint: version of the newest checkpoint that is complete; None, as what follows, where there is none.
+        checkpoint_kind: ``classic``, ``multi-part``, or ``v2`` where its file is named by a UUID.
+        checkpoint_ms: when it was written, milliseconds since the epoch.
+    """
 
     num_commits: int
     oldest_commit: int | None
     last_checkpoint: int | None
+    checkpoint_kind: str | None = None
+    checkpoint_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,8 @@ class TableInfo:
             name: fields.pop(name) for name in ("min_reader_version", "min_writer_version", "features")
         }
         moment = format_timestamp(fields.pop("timestamp_ms"))
+        written_ms = fields["log"].pop("checkpoint_ms")
+        fields["log"]["checkpoint_timestamp"] = None if written_ms is None else format_timestamp(written_ms)
         return {
             "table": fields.pop("table"),
             "version": fields.pop("version"),
@@ -183,25 +194,28 @@ def summarize(table: "Table", log: "Sequence[LogFile]") -> TableInfo:
 
 
 def summarize_log(log: "Sequence[LogFile]", version: int) -> LogSummary:
-    """Count what a listing of the log holds up to ``version`` (pure)."""
+    """Say what a listing of the log holds up to ``version`` (pure)."""
     from lakefmt.log.paths import LogFileKind
+    from lakefmt.log.segment import complete_checkpoints
 
+    kinds = {LogFileKind.CHECKPOINT: "classic", LogFileKind.MULTI_PART_CHECKPOINT: "multi-part"}
     until = [file for file in log if file.version <= version]
     commits = [file.version for file in until if file.kind is LogFileKind.COMMIT]
-    checkpoints = [
-        file.version
-        for file in until
-        if file.kind
-        in (LogFileKind.CHECKPOINT, LogFileKind.MULTI_PART_CHECKPOINT, LogFileKind.UUID_CHECKPOINT)
-    ]
-    return LogSummary(len(commits), min(commits, default=None), max(checkpoints, default=None))
+    checkpoints = complete_checkpoints(until)
+    summary = LogSummary(len(commits), min(commits, default=None), max(checkpoints, default=None))
+    if summary.last_checkpoint is None:
+        return summary
+    newest = checkpoints[summary.last_checkpoint][-1]
+    return dataclasses.replace(
+        summary, checkpoint_kind=kinds.get(newest.kind, "v2"), checkpoint_ms=newest.modified_ms
+    )
 
 
 def _facts(summary: TableInfo, now_ms: int) -> list[tuple[str, str]]:
     from lakefmt.log.timestamps import format_timestamp
     from lakefmt.schema import FIELD_IDS_PROPERTY
 
-    checkpoint = summary.log.last_checkpoint
+    log = summary.log
     who = f", {summary.operation}" if summary.operation else ""
     who += f" by {summary.engine}" if summary.engine else ""
     partitions = ", ".join(summary.partition_columns)
@@ -234,8 +248,13 @@ def _facts(summary: TableInfo, now_ms: int) -> list[tuple[str, str]]:
         ),
         (
             "log",
-            f"{plural(summary.log.num_commits, 'commit')}, "
-            + ("no checkpoint" if checkpoint is None else f"checkpoint at version {checkpoint}"),
+            f"{plural(log.num_commits, 'commit')}, "
+            + (
+                "no checkpoint"
+                if log.last_checkpoint is None or log.checkpoint_ms is None
+                else f"{log.checkpoint_kind} checkpoint at version {log.last_checkpoint} "
+                f"({format_age(now_ms - log.checkpoint_ms)})"
+            ),
         ),
     ]
     # The numbers of the columns are lakefmt's own book-keeping; --json has them.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakefmt import background
 from lakefmt.cli.output import print_error
 from lakefmt.errors import LakefmtError, redact
 
@@ -41,6 +42,8 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     def run(*, verbose: bool = False, debug: bool = False, **arguments: Any) -> None:
         with _log_to_stderr(logging.DEBUG if verbose else logging.WARNING), _exit_codes(debug=debug):
             function(**arguments)
+            # What is to follow a commit belongs to the command that made it.
+            background.flush()
             # Now, while a reader that has gone can still be told from a bug.
             sys.stdout.flush()
 

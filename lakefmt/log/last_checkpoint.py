@@ -15,7 +15,8 @@ from urllib.parse import quote
 import orjson
 
 from lakefmt.errors import ObjectNotFoundError
-from lakefmt.log.paths import LAST_CHECKPOINT, commit_key
+from lakefmt.log.listing import find_commit_file
+from lakefmt.log.paths import LAST_CHECKPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +94,7 @@ def put_last_checkpoint(store: Store, hint: LastCheckpoint) -> bool:
     little more, and the next checkpoint heals it.
     """
     there = read_checkpoint_hint(store)
-    if there is not None and there > hint.version and _exists(store, commit_key(there)):
+    if there is not None and there > hint.version and find_commit_file(store, there) is not None:
         return False
     store.put(LAST_CHECKPOINT, hint.encode())
     return True
@@ -126,11 +127,3 @@ def _join(path: str, name: str) -> str:
 
 def _encode(text: str) -> str:
     return f'"{quote(text, safe="")}"'
-
-
-def _exists(store: Store, key: str) -> bool:
-    try:
-        store.info(key)
-    except ObjectNotFoundError:
-        return False
-    return True

@@ -24,16 +24,18 @@ from lakefmt.log.listing import CHECKPOINT_KINDS, list_log
 from lakefmt.log.paths import LAST_CHECKPOINT, LOG_FOLDER, SIDECAR_FOLDER, LogFileKind, parse_log_file
 from lakefmt.log.segment import complete_checkpoints
 from lakefmt.manifest.checkpoint import Checkpoint
-from lakefmt.properties import TableProperties
-from lakefmt.snapshot import advance_snapshot
+from lakefmt.manifest.checkpoint.write import CheckpointKind
+from lakefmt.snapshot import advance_snapshot, load_snapshot
 from lakefmt.txn.commit import check_can_commit
 from lakefmt.txn.environment import SYSTEM
 from lakefmt.txn.result import count_of
+from lakefmt.upkeep.checkpoint import write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lakefmt.log.paths import LogFile
+    from lakefmt.properties import TableProperties
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import ObjectInfo, Store
     from lakefmt.txn.environment import Environment
@@ -149,6 +151,7 @@ def clean_log(
     if plan is not None:
         staged = [] if plan.is_empty else list(_staged_until(store, plan.checkpoint[0].version))
         if not dry_run and not plan.is_empty:
+            _write_classic_name(store, files, environment)
             _delete_planned(store, plan, staged)
         gone: list[LogFile | ObjectInfo] = [*plan.commits, *plan.checkpoints, *plan.others, *staged]
         result = LogCleanup(
@@ -262,6 +265,18 @@ def _check_readable(store: Store, files: Sequence[LogFile]) -> None:
             )
 
 
+def _write_classic_name(store: Store, files: Sequence[LogFile], environment: Environment) -> None:
+    """See to it that a checkpoint has the classic name, also where the newest has a UUID.
+
+    "Handling Backward compatibility while moving to UUID-named v2 Checkpoints": who does not know those finds the
+    protocol in it, and refuses; without it and without old commits they would find no table.
+    """
+    checkpoints = complete_checkpoints(files)
+    newest = max(checkpoints)
+    if checkpoints[newest][0].kind is LogFileKind.UUID_CHECKPOINT:
+        write_checkpoint(store, load_snapshot(store, newest), environment, CheckpointKind.V2_CLASSIC_NAME)
+
+
 def _may_truncate_before(snapshot: Snapshot, version: int) -> bool:
     """Whether ``checkpointProtection`` allows the log to begin at ``version``.
 
@@ -363,6 +378,8 @@ def _staged_until(store: Store, version: int) -> Iterator[ObjectInfo]:
 
 def _strictly(snapshot: Snapshot, name: str) -> TableProperties:
     """Return the properties with a property that must not be guessed at, and without all others."""
+    from lakefmt.properties import TableProperties
+
     configuration = snapshot.metadata.configuration
     told = {name: configuration[name]} if name in configuration else {}
     return TableProperties.parse_strictly(told, table=snapshot.table_uri)

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import InvalidInputError
-from lakefmt.log import Commit, encode_commit
+from lakefmt.log import Commit, encode_commit, load_segment
 from lakefmt.log.features import check_writable
 from lakefmt.log.listing import check_contiguous, list_log
 from lakefmt.log.paths import LogFileKind, compaction_key
@@ -78,12 +78,13 @@ def compact_log(
     check_writable(snapshot.protocol, snapshot.metadata, table=store.uri, version=snapshot.version)
     began_s = time.perf_counter()
     last = snapshot.version if last_version is None else last_version
-    first = snapshot.checkpoint_version + 1 if first_version is None else first_version
+    checkpoint = load_segment(store, snapshot.version).checkpoint_version if first_version is None else -1
+    first = checkpoint + 1 if first_version is None else first_version
     if not 0 <= first < last <= snapshot.version:
         raise InvalidInputError(
             f"Versions {first} to {last} are no two commits or more of versions 0 to {snapshot.version}"
             if first_version is not None or last_version is not None
-            else f"There are no two commits since the checkpoint of version {snapshot.checkpoint_version}",
+            else f"There are no two commits since the checkpoint of version {checkpoint}",
             table=store.uri,
             version=snapshot.version,
             hint="Choose an earlier first version",

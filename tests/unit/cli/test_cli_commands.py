@@ -55,7 +55,13 @@ def test_info_tells_what_the_table_is(trips):
     assert document["protocol"]["min_writer_version"] == 7
     assert "deletionVectors" in document["protocol"]["features"]
     assert document["properties"]["delta.enableDeletionVectors"] == "true"
-    assert document["log"] == {"num_commits": 3, "oldest_commit": 0, "last_checkpoint": None}
+    assert document["log"] == {
+        "num_commits": 3,
+        "oldest_commit": 0,
+        "last_checkpoint": None,
+        "checkpoint_kind": None,
+        "checkpoint_timestamp": None,
+    }
     assert document["size_bytes"] >= 2 * document["smallest_file_bytes"] > 0
 
 
@@ -302,3 +308,49 @@ def test_a_file_of_no_known_time_is_listed_with_a_question_mark(tmp_path):
     assert "?" in shown
     assert "None" not in shown
     assert run_json("files", tmp_path / "t")["files"][0]["modified"] is None
+
+
+def test_checkpoint_writes_one_and_info_shows_it(trips):
+    document = run_json("checkpoint", trips)
+    assert document["table"].endswith("/trips")
+    written = document["checkpoint"]
+    assert (written["version"], written["kind"], written["num_files"]) == (2, "classic", 2)
+    assert written["size_bytes"] == written["written_bytes"] > 0
+    log = run_json("info", trips)["log"]
+    assert (log["last_checkpoint"], log["checkpoint_kind"]) == (2, "classic")
+    assert log["checkpoint_timestamp"].endswith("Z")
+    facts = dict(line.split(maxsplit=1) for line in run("info", trips).stdout.splitlines())
+    assert facts["log"] == "3 commits, classic checkpoint at version 2 (just now)"
+    # At an earlier version it is not there.
+    assert run_json("info", trips, "--version", 1)["log"]["last_checkpoint"] is None
+
+
+def test_checkpoint_for_a_person(trips):
+    facts = dict(line.split(maxsplit=1) for line in run("checkpoint", trips).stdout.splitlines())
+    assert facts["checkpoint"] == "version 2, classic"
+    assert facts["holds"] == "2 data files"
+
+
+def test_log_is_cleaned_on_request(trips):
+    document = run_json("checkpoint", trips, "--clean-log")
+    assert document["log_cleanup"]["num_commits"] == 0
+    assert run_json("checkpoint", trips, "--clean-log", "--dry-run").keys() == {"table", "log_cleanup"}
+    facts = dict(
+        line.split(maxsplit=1) for line in run("checkpoint", trips, "--clean-log").stdout.splitlines()
+    )
+    assert facts["log"] == "nothing is old enough"
+    assert run("checkpoint", trips, "--dry-run").exit_code == 2
+
+
+def test_log_is_compacted_on_request(trips):
+    document = run_json("checkpoint", trips, "--compact-log")
+    assert document.keys() == {"table", "log_compaction"}
+    assert (document["log_compaction"]["first_version"], document["log_compaction"]["last_version"]) == (0, 2)
+    facts = dict(
+        line.split(maxsplit=1) for line in run("checkpoint", trips, "--compact-log").stdout.splitlines()
+    )
+    assert facts["compaction"] == "versions 0 to 2"
+    run("checkpoint", trips)
+    refused = run("checkpoint", trips, "--compact-log")
+    assert refused.exit_code == 1
+    assert "no two commits since the checkpoint of version 2" in refused.stderr
