@@ -79,7 +79,7 @@ def sql(
 class Query:
     """A query over versions of tables that stay what they are. Made by ``lakefmt.sql``; every consumption runs it anew.
 
-    Any Arrow consumer takes it as a stream (``pa.table(query)``, ``polars.from_arrow(query)``), and it may be a table of
+    Any Arrow consumer takes it as a stream (``pa.table(query)``, ``polars.DataFrame(query)``), and it may be a table of
     another query.
     """
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "TablePlan"]
 
+_BATCH_ROWS = 122_880  # of a row group of DuckDB's
+
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
@@ -136,7 +138,9 @@ class Session:
         """Run the query and yield its rows as they come."""
         relation = self.relation()
         try:
-            yield from pa.RecordBatchReader.from_stream(relation)
+            # As for a whole result; without a size DuckDB gathers a million rows.
+            to_reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+            yield from to_reader(_BATCH_ROWS)
         except Exception as error:
             raise self.explain_failure(error) from error
 
