@@ -16,6 +16,8 @@ __all__ = ["BENCHMARKS", "Settings", "run_benchmark", "summary_of"]
 
 BENCHMARKS = (
     "append_one_row",
+    "concurrent_appends",
+    "late_commits",
     "scan_large_table",
     "open_many_commits",
     "plan_million_files",

@@ -1,0 +1,210 @@
+"""8 processes, each appending 25 one-row tables through its own open handle to one table, all at once.
+
+The time is from the first append that begins to the last that ends, for 200 acknowledged commits: where a contender
+lost some to errors, its time is scaled by what it did commit, and the failures are in the table of counts. delta-rs
+syncs nothing to disk: lakefmt is measured without and with `fsync`. S3 is moto's server over HTTP, whose one process
+all contenders wait for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.generated_data import EVENT_SCHEMA, event
+from benchmarks.results import Bar, Comparison, Counts, compare
+from benchmarks.rounds import Contender, Role, Run
+from benchmarks.s3_requests import delta_rs_names
+from lakefmt.testing.servers import S3Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from benchmarks.registry import Settings
+
+__all__ = ["measure"]
+
+ROOT = Path(__file__).parents[1]
+FACTOR = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a fleet of writers came to."""
+
+    seconds: float
+    committed: int
+    failed: int
+    wanted: int
+
+    @property
+    def seconds_for_all(self) -> float:
+        """The time that all commits would have taken at this rate."""
+        return self.seconds * self.wanted / max(self.committed, 1)
+
+
+class Fleet:
+    """Writers in processes of their own, ready to begin.
+
+    Args:
+        library: ``lakefmt`` or ``delta-rs``.
+        uri: of the table, which is there.
+        options: storage options, as lakefmt takes them.
+        writers: processes.
+        appends: of each.
+    """
+
+    def __init__(self, library: str, uri: str, options: dict[str, Any], writers: int, appends: int) -> None:
+        self._wanted = writers * appends
+        arguments = [library, uri, json.dumps(options), str(appends)]
+        self._children = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.concurrent_appends", *arguments, str(number)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(writers)
+        ]
+        for child in self._children:
+            assert child.stdout is not None
+            if child.stdout.readline().strip() != "ready":
+                raise RuntimeError(f"a writer of {library} did not start")
+
+    def sail(self) -> Ended:
+        """Let all begin, and wait for the last."""
+        for child in self._children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        ended = [json.loads(child.communicate()[0]) for child in self._children]
+        return Ended(
+            seconds=max(each["end"] for each in ended) - min(each["begin"] for each in ended),
+            committed=sum(each["committed"] for each in ended),
+            failed=sum(each["failed"] for each in ended),
+            wanted=self._wanted,
+        )
+
+
+def measure(settings: Settings) -> tuple[Comparison | Counts, ...]:
+    """Compare on local disk without and with fsync, and on S3."""
+    writers, appends = settings.scaled(full=8, quick=2), settings.scaled(full=25, quick=3)
+    failures: dict[str, int] = {}
+    numbers = itertools.count()
+
+    def contender(name: str, library: str, place: str, options: dict[str, Any], role: Role) -> Contender:
+        def start() -> Run:
+            uri = f"{place}/table-{next(numbers)}"
+            _create(library, uri, options)
+            fleet = Fleet(library, uri, options, writers, appends)
+
+            def sail() -> Ended:
+                ended = fleet.sail()
+                failures[name] = failures.get(name, 0) + ended.failed
+                # Whoever was told that it committed, has: each row once.
+                rows = _count(uri, options)
+                if not ended.committed <= rows <= ended.committed + ended.failed:
+                    raise AssertionError(f"{name}: {ended.committed} commits, {rows} rows")
+                return ended
+
+            return Run(call=sail, answer=lambda _: "all rows", seconds=lambda ended: ended.seconds_for_all)
+
+        return Contender(name, start, role)
+
+    def against_delta_rs(title: str, place: str, options: dict[str, Any], bar: Bar) -> Comparison:
+        theirs = {name: value for name, value in options.items() if name != "fsync"}
+        return compare(
+            f"{writers} processes x {appends} appends, {title}",
+            [
+                contender(f"lakefmt, {title}", "lakefmt", place, options, "subject"),
+                contender(f"delta-rs, {title}", "delta-rs", place, theirs, "peer"),
+            ],
+            bar=bar,
+            rounds=settings.rounds,
+        )
+
+    local = str(settings.folder)
+    tables: list[Comparison | Counts] = [
+        against_delta_rs("local disk, fsync off", local, {"fsync": False}, Bar(ratio=1 / FACTOR)),
+        against_delta_rs("local disk, fsync on", local, {}, Bar(ratio=1.0)),
+    ]
+    with S3Server() as server:
+        tables.append(
+            against_delta_rs("S3", server.create_bucket(), server.storage_options(), Bar(ratio=1.0))
+        )
+    ours = sum(count for name, count in failures.items() if name.startswith("lakefmt"))
+    rows = tuple((name, str(count)) for name, count in sorted(failures.items()))
+    title = f"Appends that failed, of {writers * appends} a round"
+    bar = "none of lakefmt's"
+    tables.append(Counts(title, ("", "failed"), rows, bar, "missed" if ours else "met"))
+    return tuple(tables)
+
+
+def _create(library: str, uri: str, options: dict[str, Any]) -> None:
+    if library == "lakefmt":
+        import lakefmt
+
+        lakefmt.create(uri, EVENT_SCHEMA, storage_options=options)
+        return
+    # In a process of its own: delta-rs would hold the lock that this process's server needs.
+    code = "import json, sys; from benchmarks.concurrent_appends import create_with_delta_rs as f; f(*sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", code, uri, json.dumps(options)], check=True, cwd=ROOT)
+
+
+def create_with_delta_rs(uri: str, options: str) -> None:
+    """Create an empty table with delta-rs; ``options`` as JSON."""
+    from deltalake import DeltaTable
+
+    DeltaTable.create(uri, EVENT_SCHEMA, storage_options=_delta_rs_options(json.loads(options)))
+
+
+def _count(uri: str, options: dict[str, Any]) -> int:
+    import lakefmt
+
+    return lakefmt.open(uri, storage_options=options).count()
+
+
+def _delta_rs_options(options: dict[str, Any]) -> dict[str, str] | None:
+    return delta_rs_names(options) if options else None
+
+
+def _append_with(library: str, uri: str, options: dict[str, Any]) -> Callable[[pa.Table], object]:
+    if library == "lakefmt":
+        import lakefmt
+
+        return lakefmt.open(uri, storage_options=options).append
+    from deltalake import DeltaTable, write_deltalake
+
+    table = DeltaTable(uri, storage_options=_delta_rs_options(options))
+    return lambda rows: write_deltalake(table, rows, mode="append")
+
+
+def _write(library: str, uri: str, options: str, appends: str, number: str) -> None:
+    """Run one writer: ready, wait for the word, append, tell."""
+    append = _append_with(library, uri, json.loads(options))
+    first = int(number) * int(appends)
+    events = [event(first + each) for each in range(int(appends))]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    failed = 0
+    begin = time.monotonic()
+    for rows in events:
+        try:
+            append(rows)
+        except Exception:  # noqa: BLE001 - what the caller sees of a lost race
+            failed += 1
+    end = time.monotonic()
+    print(json.dumps({"begin": begin, "end": end, "committed": len(events) - failed, "failed": failed}))
+
+
+if __name__ == "__main__":
+    _write(*sys.argv[1:])
