@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from checkpoints import KINDS, write_checkpointed
 from interop.kinds_of_write import CASES
 from interop_spark.spark_process import SparkError
 
@@ -49,6 +50,22 @@ def test_same_rows_come_back(case, spark, tmp_path, assert_same_rows):
 
 
 def test_filters_keep_the_rows_that_match(spark, tmp_path, assert_same_rows):
+@pytest.mark.parametrize("kind", KINDS)
+def test_checkpoints_stand_for_the_log(kind, spark, tmp_path, assert_same_rows):
+    """Sidecars that an earlier checkpoint wrote are among them, read with the columns of the first."""
+    uri = str(tmp_path / "table")
+    expected = write_checkpointed(uri, KINDS[kind])
+    assert_same_rows(spark.read(uri), expected)
+    some = spark.read(uri, "id < 120 AND day = DATE '2026-01-02'")
+    assert sorted(some["id"].to_pylist()) == [
+        i
+        for i, day in zip(expected["id"].to_pylist(), expected["day"].to_pylist(), strict=True)
+        if i < 120 and day.day == 2
+    ]
+
+
+@pytest.mark.parametrize("where", FILTERS)
+def test_filters_keep_the_rows_that_match(where, spark, tmp_path, assert_same_rows):
     """Spark prunes by the statistics that lakefmt wrote."""
     uri = str(tmp_path / "table")
     table = lakefmt.create(uri, SMALL.schema, partition_by=["part"])
