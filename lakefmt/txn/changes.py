@@ -26,10 +26,12 @@ class Read:
         files: where more was read than the rows that are written (a subquery, the matches of a merge, a scan that
             feeds an append): the files that hold them; nobody may have taken rows from these. None where the rows
             read are the rows written: what others did to other rows does not matter.
+        moved_to: paths (``canonical_path``) of files that others have moved rows of ``files`` to since.
     """
 
     predicate: Predicate
     files: FileList | None = None
+    moved_to: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lakefmt.log import Commit
     from lakefmt.snapshot import Snapshot
-    from lakefmt.txn.changes import Changes
+    from lakefmt.txn.changes import Changes, Read
     from lakefmt.txn.row_changes import FileRows, Rewrite, RowDelete
 
 __all__ = ["Conflict", "Rebase", "Vectors", "VectorsNeeded", "check_conflicts", "choose_isolation"]
@@ -97,7 +97,7 @@ def check_conflicts(
     derived = paths_of_rows(ours)
     adds = frozenset(canonical_path(add.path) for add in ours.adds) - derived
     removes = frozenset(canonical_path(remove.path) for remove in ours.removes) - derived
-    case = _Case(ours, winners, snapshot, level, vectors or {}, derived, adds, removes)
+    case = _Case(ours, winners, snapshot, level, vectors or {}, derived, adds, removes, list(ours.reads))
     state = snapshot.state
     for version, winner in winners:
         found = judge_metadata(ours, version, winner, state) or case.judge_files(version, winner)
@@ -120,7 +120,11 @@ class _Case:
     derived: frozenset[str]  # paths that adds and removes of ours are made for from rows
     adds: frozenset[str]  # the others that come
     removes: frozenset[str]  # and go
+    reads: list[Read]  # ours, following rows that winners move
     needed: dict[tuple[str, str], tuple[AddFile | RemoveFile, int]] = field(default_factory=dict)
+    moved_reads: list[str] = field(
+        default_factory=list
+    )  # paths of files that rows which we read were moved to
 
     # --- file by file --------------------------------------------------------------------------------------------
 
@@ -180,18 +184,30 @@ class _Case:
     def _judge_taken_from_reads(self, version: int, winner: Commit) -> Conflict | None:
         """Judge a winner by the rows that it took from files of which we read more than we write.
 
-        Rows that it moved are still there. (The reference conflicts; delta-rs does not.)
+        Rows that it moved are still there, and looked for in the files that it moved them to. (The reference
+        conflicts; delta-rs does not.)
         """
-        gone = [remove.path for remove in winner.removes if remove.data_change]
-        for read in self.ours.reads:
-            if read.files is None or not gone:
-                continue
-            import pyarrow.compute as pc
+        if not winner.removes or all(read.files is None for read in self.reads):
+            return None
+        import pyarrow.compute as pc
 
-            paths: Any = canonical_paths(read.files.table["path"]).combine_chunks()
-            hits: Any = pc.is_in(pa.array(map(canonical_path, gone), pa.string()), value_set=paths)
-            if (place := pc.index(hits, True).as_py()) >= 0:
-                return Conflict("removed", version, "removed rows of a file that this one read", gone[place])
+        paths = pa.array([canonical_path(remove.path) for remove in winner.removes], pa.string())
+        moved = frozenset(canonical_path(add.path) for add in winner.adds if not add.data_change)
+        for place, read in enumerate(self.reads):
+            if read.files is None:
+                continue
+            known: Any = canonical_paths(read.files.table["path"]).combine_chunks()
+            hits: Any = pc.or_(
+                pc.is_in(paths, value_set=known),
+                pc.is_in(paths, value_set=pa.array(read.moved_to, pa.string())),
+            )
+            for remove, hit in zip(winner.removes, hits.to_pylist(), strict=True):
+                if hit and remove.data_change:
+                    return Conflict(
+                        "removed", version, "removed rows of a file that this one read", remove.path
+                    )
+            if moved and pc.any(hits, min_count=0).as_py():
+                self.reads[place] = replace(read, moved_to=read.moved_to | moved)
         return None
 
     # --- row by row ----------------------------------------------------------------------------------------------
@@ -199,6 +215,8 @@ class _Case:
     def rebase_rows(self) -> Rebase | Conflict:
         """Return our changes with row deletes and rewrites as they are on top of the winners."""
         ours = self.ours
+        if any(read is not before for read, before in zip(self.reads, ours.reads, strict=True)):
+            ours = replace(ours, reads=tuple(self.reads))
         if not ours.row_deletes and not ours.rewrites:
             return Rebase(ours)
         touched = _newest(self.winners, self.derived)

@@ -206,6 +206,21 @@ def test_only_commits_that_move_rows_are_judged_more_mildly(ours, level):
     assert choose_isolation(OURS[ours], WRITE_SERIALIZABLE) == level
 
 
+def test_rows_that_were_read_are_followed_to_where_they_were_moved(snapshot):
+    winners = [
+        (4, Commit(adds=(add("far", "a"),), info=BLIND)),
+        (5, Commit(adds=(add("x", "a", data_change=False),), removes=(remove("other", data_change=False),))),
+        (6, Commit(adds=(add("y", "a", data_change=False),), removes=(remove("x", data_change=False),))),
+        (7, Commit(removes=(remove("far"),))),
+    ]
+    rebased = judge(OURS["append what was read"], winners, snapshot)
+    assert isinstance(rebased, Rebase)
+    winners.append((8, Commit(adds=(add("y", "a", (1,)),), removes=(remove("y"),))))
+    found = judge(OURS["append what was read"], winners, snapshot)
+    assert (found.kind, found.version, found.path) == ("removed", 8, "y")
+    assert judge(rebased.changes, winners[-1:], snapshot) == found  # in the next race, too
+
+
 # --- rows ----------------------------------------------------------------------------------------------------------------
 
 
