@@ -49,7 +49,6 @@ def test_same_rows_come_back(case, spark, tmp_path, assert_same_rows):
     assert_same_rows(spark.read(uri), rows)
 
 
-def test_filters_keep_the_rows_that_match(spark, tmp_path, assert_same_rows):
 @pytest.mark.parametrize("kind", KINDS)
 def test_checkpoints_stand_for_the_log(kind, spark, tmp_path, assert_same_rows):
     """Sidecars that an earlier checkpoint wrote are among them, read with the columns of the first."""
@@ -64,8 +63,7 @@ def test_checkpoints_stand_for_the_log(kind, spark, tmp_path, assert_same_rows):
     ]
 
 
-@pytest.mark.parametrize("where", FILTERS)
-def test_filters_keep_the_rows_that_match(where, spark, tmp_path, assert_same_rows):
+def test_filters_keep_the_rows_that_match(spark, tmp_path, assert_same_rows):
     """Spark prunes by the statistics that lakefmt wrote."""
     uri = str(tmp_path / "table")
     table = lakefmt.create(uri, SMALL.schema, partition_by=["part"])
