@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lakefmt.cached import cached_value
 from lakefmt.engine.footers import load_footer, open_parquet
-from lakefmt.engine.old_calendar import check_no_old_values
+from lakefmt.engine.old_calendar import rebase_old_values
 from lakefmt.engine.projection import FileColumn, adapt, find_column, missing_column, repeat_value
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
 from lakefmt.errors import InvalidInputError, LakefmtError
@@ -271,7 +271,7 @@ class _OpenFile:
         }
         if self._footer.old_calendar is not None:
             for name, column in found.items():
-                check_no_old_values(
+                columns[name] = rebase_old_values(
                     columns[name],
                     self._footer.old_calendar,
                     from_int96=self._footer.has_int96(column.position),

@@ -40,7 +40,6 @@ for _mode in ("CORRECTED", "LEGACY"):
             f"old_moments_as_{_kind.lower()}_rebased_{_mode.lower()}",
             _moments(OLD_ROWS),
             settings=_rebased,
-            refused="Julian" if _mode == "LEGACY" else None,
         )
         add_case(
             f"recent_moments_as_{_kind.lower()}_rebased_{_mode.lower()}",
