@@ -14,11 +14,13 @@ import pytest
 
 import lakefmt
 from lakefmt.errors import LakefmtError
-from lakefmt.log.listing import list_log
 from lakefmt.store.local import LocalStore
 from lakefmt.txn.environment import Environment
+from lakefmt.txn.operations.append import append as append_rows
+from lakefmt.txn.writer import Writer
 from lakefmt.upkeep import clean_log
-from lakefmt.upkeep.log_cleanup import plan_cleanup
+from lakefmt.upkeep.checkpoint import write_checkpoint
+from lakefmt.upkeep.log_cleanup import has_expired
 
 NOW = dt.datetime(2026, 6, 30, 15, tzinfo=dt.UTC)
 CLOCK = Environment(now_ms=lambda: int(NOW.timestamp() * 1000))
@@ -53,8 +55,12 @@ def age(path, versions=10):
 
 
 def names(table):
-    folder = Path(table.uri.removeprefix("file://")) / "_delta_log"
+    folder = folder_of(table)
     return sorted(file.name for file in folder.iterdir() if file.is_file())
+
+
+def folder_of(table):
+    return Path(table.uri.removeprefix("file://")) / "_delta_log"
 
 
 def commits_of(table):
@@ -81,7 +87,7 @@ def test_log_begins_with_the_newest_checkpoint_before_the_cut_off(table):
 @pytest.mark.parametrize(("late_ms", "oldest"), [(0, 6), (1, 3)])
 def test_commit_of_exactly_midnight_is_the_cut_off_commit(table, late_ms, oldest):
     moment_ns = int(dt.datetime(2026, 6, 28, tzinfo=dt.UTC).timestamp()) * 10**9 + late_ms * 10**6
-    path = Path(table.uri.removeprefix("file://")) / "_delta_log" / f"{6:020}.json"
+    path = folder_of(table) / f"{6:020}.json"
     os.utime(path, ns=(moment_ns, moment_ns))
     clean(table)
     assert commits_of(table)[0] == oldest
@@ -137,7 +143,7 @@ def test_retention_that_makes_no_sense_is_not_guessed_at(table, text):
 
 def rewrite_property(table, name, value, features=()):
     """Commit version 10 with a property as another engine sets it."""
-    folder = Path(table.uri.removeprefix("file://")) / "_delta_log"
+    folder = folder_of(table)
     first = [orjson.loads(line) for line in (folder / f"{0:020}.json").read_bytes().splitlines()]
     metadata = next(line["metaData"] for line in first if "metaData" in line)
     metadata["configuration"][name] = value
@@ -170,7 +176,7 @@ def test_table_that_writers_cannot_write_to_is_not_cleaned(table):
 
 
 def test_checksums_and_log_compactions_go_as_well(table):
-    folder = Path(table.uri.removeprefix("file://")) / "_delta_log"
+    folder = folder_of(table)
     for version in (2, 6, 7):
         (folder / f"{version:020}.crc").write_bytes(b"{}")
     for first, last in ((1, 2), (6, 8), (7, 8)):
@@ -189,7 +195,7 @@ def test_checksums_and_log_compactions_go_as_well(table):
 
 
 def test_checkpoint_that_cannot_be_read_stands_for_nothing(table, caplog):
-    folder = Path(table.uri.removeprefix("file://")) / "_delta_log"
+    folder = folder_of(table)
     (folder / f"{6:020}.checkpoint.parquet").write_bytes(b"PAR1 no checkpoint PAR1")
     age(folder.parent)
     assert clean(table).oldest_version == 3
@@ -198,38 +204,37 @@ def test_checkpoint_that_cannot_be_read_stands_for_nothing(table, caplog):
 
 
 def test_hint_to_a_checkpoint_that_goes_is_deleted_first(table):
-    folder = Path(table.uri.removeprefix("file://")) / "_delta_log"
+    folder = folder_of(table)
     (folder / "_last_checkpoint").write_bytes(b'{"version":3,"size":5}')
     clean(table)
     assert "_last_checkpoint" not in names(table)
     assert lakefmt.open(table.uri).count() == 9
 
 
-def test_in_commit_timestamps_date_commits_where_files_do_not(table):
-    """The files were copied today; the commits say that they are old."""
-    folder = Path(table.uri.removeprefix("file://")) / "_delta_log"
-    for version in range(10):
-        path = folder / f"{version:020}.json"
-        lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
-        lines.sort(key=lambda line: "commitInfo" not in line)
-        lines[0]["commitInfo"]["inCommitTimestamp"] = int(days_ago(9 - version) * 1000)
-        for line in lines:
-            if "metaData" in line:
-                line["metaData"]["configuration"]["delta.enableInCommitTimestamps"] = "true"
-            if "protocol" in line:
-                line["protocol"]["writerFeatures"].append("inCommitTimestamp")
-        path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
-        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
-    table = lakefmt.open(table.uri, version=2)  # before the checkpoints, which know nothing of it
-    plan = plan_cleanup(list_log(table._store), 6)
-    assert plan.checkpoint[0].version == 6
-    from lakefmt.log import CommitTimes
-    from lakefmt.log.listing import list_commits
-
-    times = CommitTimes(table._store, list_commits(table._store), table.snapshot.in_commit_timestamps)
+def test_in_commit_timestamps_date_commits_where_files_do_not(tmp_path):
+    """The files are of today; the commits say that they are old."""
+    table = lakefmt.create(
+        tmp_path / "table",
+        {"id": "long"},
+        properties=QUIET
+        | {"delta.logRetentionDuration": "interval 2 days", "delta.enableInCommitTimestamps": "true"},
+    )
+    first = folder_of(table) / f"{0:020}.json"
+    lines = [orjson.loads(line) for line in first.read_bytes().splitlines()]
+    lines[0]["commitInfo"]["inCommitTimestamp"] = int(days_ago(9) * 1000)
+    first.write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    snapshot = lakefmt.open(table.uri).snapshot
+    for version in range(1, 10):
+        clock = Environment(now_ms=lambda version=version: int(days_ago(9 - version) * 1000))
+        snapshot, _ = append_rows(Writer(table._store, clock), snapshot, pa.table({"id": [version]}))
+        if version in (3, 6):
+            write_checkpoint(table._store, snapshot)
     midnight = int(dt.datetime(2026, 6, 28, tzinfo=dt.UTC).timestamp() * 1000)
-    assert times.newest_until(midnight) == 6
-    assert times.newest_until(int(days_ago(9) * 1000) - 1) is None
+    assert has_expired(table._store, snapshot, midnight)
+    assert not has_expired(table._store, snapshot, int(days_ago(9) * 1000) - 1)
+    found = clean_log(table._store, snapshot, CLOCK)
+    assert (found.oldest_version, found.num_commits) == (6, 6)
+    assert lakefmt.open(table.uri).count() == 9
 
 
 class CrashError(Exception):
