@@ -10,7 +10,7 @@ object is seen in part, no listing is silently short.
 |---|---|---|---|---|
 | ``BEFORE`` | error | error | error, nothing done | error when it is opened |
 | ``AFTER`` | error | error | done, and an error: the answer is lost | there, and an error at its end |
-| ``MIDWAY`` | ``list`` ends in an error half-way | its reads end in an error half-way | ``delete``: half of the keys are gone, then an error; puts are atomic: as ``AFTER`` | error in its second write or at its end, never there |
+| ``MIDWAY`` | ``list`` ends in an error half-way | its reads end in an error half-way | ``delete``: half of the keys are gone, then an error; ``put_advisory``: an empty object; puts are atomic: as ``AFTER`` | error in its second write or at its end, never there |
 | ``LATE`` | as ``BEFORE`` | as ``BEFORE`` | error now, and done some calls later if it then still can be | as ``BEFORE`` |
 | ``DELAY`` | a pause before the call | | | |
 | ``THROTTLE`` | this call and the next few end in an error, nothing done | | | |
@@ -71,7 +71,7 @@ class Fault(Enum):
 ERRORS = (Fault.BEFORE, Fault.AFTER, Fault.MIDWAY, Fault.LATE, Fault.DELAY, Fault.THROTTLE)
 KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_MIDWAY)
 
-_WRITES = frozenset({"put", "put_if_absent", "delete", "open_output"})
+_WRITES = frozenset({"put", "put_if_absent", "put_advisory", "delete", "open_output"})
 _THROTTLED_CALLS = 4
 _LONGEST_DELAY_S = 2.0
 _LATEST_CALLS = 40
@@ -293,6 +293,15 @@ class FaultStore(Store):
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write an object if there is none, or fail; the error tells whether the outcome is known."""
         return self._run("put_if_absent", key, lambda: self._inner.put_if_absent(key, data))
+
+    def put_advisory(self, key: str, data: bytes) -> bool:
+        """Write an object that readers can do without, or fail; one that dies half-way leaves it empty."""
+        return self._run(
+            "put_advisory",
+            key,
+            lambda: self._inner.put_advisory(key, data),
+            midway=lambda: self._inner.put_advisory(key, b""),
+        )
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects, some of them, or none."""

@@ -112,6 +112,7 @@ class SimulatedTable:
         stores: the writers' stores, for their traces.
         late: writes that are still on their way.
         reader: of data files, without faults.
+        upkeeps: operations so far that commit nothing.
         batches: how many an application has sent.
         told_done: (version, batch) of every write that was not made because the table had that batch.
     """
@@ -125,6 +126,7 @@ class SimulatedTable:
     stores: list[FaultStore] = field(default_factory=list)
     late: LateWrites = field(default_factory=LateWrites)
     reader: RowReader = field(init=False)
+    upkeeps: int = 0
     batches: int = 0
     told_done: list[tuple[int, int]] = field(default_factory=list)
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import CommitConflictError, LakefmtError, ObjectNotFoundError, StoreError
+from lakefmt.errors import (
+    CommitConflictError,
+    LakefmtError,
+    ObjectNotFoundError,
+    StoreError,
+    VersionNotFoundError,
+)
+from lakefmt.log.paths import commit_key
 from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
 from lakefmt.testing.fault_store import WriterKilledError
 from lakefmt.testing.log_replay import logical_files
 from lakefmt.testing.table_model import ModelViolationError
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
+from lakefmt.upkeep.checksum import write_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedWriter"]
 
 _LONGEST_SKEW_MS = 5_000
+_FIRST_UPKEEP = 1 << 31  # labels past those of attempts: no two writers may take the same id
 
 
 class SimulatedWriter:
@@ -68,8 +77,11 @@ class SimulatedWriter:
             return self.refresh()
         return self._snapshot
 
-    def environment(self, label: int) -> Environment:
-        """Return clock, chance and ids for the operation of a label."""
+    def environment(self, label: int | None = None) -> Environment:
+        """Return clock, chance and ids for the operation of a label; None for one that commits nothing."""
+        if label is None:
+            self.table.upkeeps += 1
+            label = _FIRST_UPKEEP + self.table.upkeeps
         return self.table.scheduler.environment(label, skew_ms=self._skew_ms)
 
     def attempt(self, attempt: Attempt, work: Callable[[Writer], tuple[Snapshot, int]]) -> None:
@@ -80,10 +92,14 @@ class SimulatedWriter:
             work: carries it out and returns the snapshot after it, and its version, -1 if nothing was committed.
         """
         attempt.outcome = "unknown"
+        writer = Writer(
+            self.store,
+            self.environment(attempt.label),
+            timeout_s=self._timeout_s,
+            after_commit=(self._write_checksum,),
+        )
         try:
-            self._snapshot, attempt.version = work(
-                Writer(self.store, self.environment(attempt.label), self._timeout_s)
-            )
+            self._snapshot, attempt.version = work(writer)
         except CommitConflictError:
             attempt.outcome = "refused"
         except StoreError:
@@ -96,8 +112,13 @@ class SimulatedWriter:
         else:
             attempt.outcome = "acknowledged"
 
+    def _write_checksum(self, after: Snapshot) -> None:
+        write_checksum(self.store, after)
+
     def _was_cleaned(self, error: LakefmtError) -> bool:
         """Whether an error says that what an old snapshot follows from has been cleaned away, and it has been."""
+        if isinstance(error, VersionNotFoundError):
+            return error.version is not None and commit_key(error.version) in self.table.store.deleted
         path = error.path or ""
         if not path.startswith("_delta_log/") or path not in self.table.store.deleted:
             return False
