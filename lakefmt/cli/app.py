@@ -17,11 +17,12 @@ from lakefmt.cli.history import history
 from lakefmt.cli.info import info
 from lakefmt.cli.invocation import as_command
 from lakefmt.cli.schema import schema
+from lakefmt.cli.sql import sql
 
 __all__ = ["app", "run"]
 
 # A new command is a file with a function, and a line here.
-_COMMANDS = (info, history, files, schema, head, changes, checkpoint, demo)
+_COMMANDS = (info, history, files, schema, head, sql, changes, checkpoint, demo)
 
 app = typer.Typer(
     name="lakefmt",

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lakefmt.cli.wording import format_value
 
-__all__ = ["json_rows", "text_rows"]
+__all__ = ["json_rows", "plain_rows", "text_rows"]
 
 
 def text_rows(table: pa.Table) -> list[list[str]]:
@@ -29,6 +29,33 @@ def json_rows(table: pa.Table) -> list[dict[str, Any]]:
     """
     columns = [_write_times(column, "T") for column in table.columns]
     return pa.table(columns, names=table.column_names).to_pylist()
+
+
+def plain_rows(table: pa.Table, *, nested: bool = True) -> pa.Table:
+    """Return rows of any query with types that tables have: what else DuckDB gives (intervals, dictionaries) as text.
+
+    Args:
+        table: the rows.
+        nested: False: lists, structs and maps become JSON text, too.
+    """
+    columns = []
+    for column in table.columns:
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            column = column.cast(kind.value_type)  # noqa: PLW2901
+        elif pa.types.is_nested(kind) and not nested:
+            import orjson
+
+            texts = [
+                None if value is None else orjson.dumps(value, default=str).decode()
+                for value in column.to_pylist()
+            ]
+            column = pa.chunked_array([pa.array(texts, pa.string())])  # noqa: PLW2901
+        elif pa.types.is_interval(kind) or pa.types.is_time(kind):
+            texts = [None if value is None else str(value) for value in column.to_pylist()]
+            column = pa.chunked_array([pa.array(texts, pa.string())])  # noqa: PLW2901
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
 
 
 def _write_times(column: pa.ChunkedArray[Any], separator: str) -> pa.ChunkedArray[Any]:

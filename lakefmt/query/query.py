@@ -21,7 +21,7 @@ from lakefmt.query.statement import parse_statement
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import pandas as pd
     import polars as pl
@@ -129,7 +129,7 @@ class Query:
         finally:
             session.close()
 
-    def to_batches(self) -> Iterator[pa.RecordBatch]:
+    def to_batches(self) -> Generator[pa.RecordBatch, None, None]:
         """Run the query and yield its rows in record batches, as they come."""
         session = self._open()
         begun = False

@@ -1,0 +1,111 @@
+"""The 22 queries of TPC-H and the 99 of TPC-DS over lakefmt tables, as DuckDB answers them from tables of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+import lakefmt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCALE = 0.01
+# Tables in several files, or partitioned, so that conditions leave files out and one name stands for many files.
+PARTS = {"lineitem": 4, "orders": 3, "store_sales": 4, "web_sales": 3, "catalog_sales": 3, "date_dim": 5}
+PARTITIONED = {"nation": ["n_regionkey"], "supplier": ["s_nationkey"], "store": ["s_state"]}
+ANSWERS = {"tpch": 20, "tpcds": 70}  # at this scale at least so many have rows
+
+
+def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    found = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if found is None or found.origin is None:
+        pytest.skip(f"there is no wheel with the {name} extension")
+    file = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not file.exists():
+        pytest.skip(f"there is no wheel with the {name} extension for DuckDB {duckdb.__version__}")
+    connection.execute(f"LOAD '{file}'")
+
+
+class Suite:
+    """The data in DuckDB's own tables and in lakefmt's."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.native = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+        load_extension(self.native, name)
+        self.native.execute("SET TimeZone = 'UTC'")
+        self.native.execute(f"CALL {'dbgen' if name == 'tpch' else 'dsdgen'}(sf = {SCALE})")
+        self.queries: dict[int, str] = dict(
+            self.native.sql(f"SELECT query_nr, query FROM {name}_queries()").fetchall()
+        )
+        self.tables = {}
+        for (table,) in self.native.sql("SELECT table_name FROM duckdb_tables()").fetchall():
+            rows = self.native.sql(f"FROM {table}").to_arrow_table()
+            made = lakefmt.create(
+                folder / table,
+                rows.schema,
+                partition_by=PARTITIONED.get(table, []),
+                storage_options={"fsync": False},
+            )
+            size = -(-max(rows.num_rows, 1) // PARTS.get(table, 1))
+            for start in range(0, max(rows.num_rows, 1), size):
+                made.append(rows.slice(start, size))
+            self.tables[table] = made
+
+    def check(self, number: int) -> int:
+        """Check one query; return how many rows it has."""
+        text = self.queries[number]
+        mine = lakefmt.sql(text, self.tables).to_arrow()
+        relation = self.native.sql(text)
+        theirs = relation.to_arrow_table()
+        assert mine.column_names == list(relation.columns)
+        assert mine.schema.types == theirs.schema.types
+        assert_same(mine, theirs)
+        return mine.num_rows
+
+
+@pytest.fixture(scope="module")
+def tpch(tmp_path_factory):
+    return Suite("tpch", tmp_path_factory.mktemp("tpch"))
+
+
+@pytest.fixture(scope="module")
+def tpcds(tmp_path_factory):
+    return Suite("tpcds", tmp_path_factory.mktemp("tpcds"))
+
+
+def test_tpch_queries_answer_as_duckdb_does(tpch):
+    assert len(tpch.queries) == 22
+    assert sum(tpch.check(number) > 0 for number in tpch.queries) >= ANSWERS["tpch"]
+
+
+def test_tpcds_queries_answer_as_duckdb_does(tpcds):
+    assert len(tpcds.queries) == 99
+    assert sum(tpcds.check(number) > 0 for number in tpcds.queries) >= ANSWERS["tpcds"]
+
+
+def assert_same(mine: pa.Table, theirs: pa.Table) -> None:
+    """Check that two results hold the same rows in any order; floats to nine digits."""
+    found, expected = (sorted(rows_of(each), key=sort_key) for each in (mine, theirs))
+    assert len(found) == len(expected)
+    for left, right in zip(found, expected, strict=True):
+        assert all(map(is_same, left, right)), (left, right)
+
+
+def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def sort_key(row: tuple[Any, ...]) -> list[str]:
+    return [f"{value:.6e}" if isinstance(value, float) else repr(value) for value in row]
+
+
+def is_same(left: Any, right: Any) -> bool:
+    if isinstance(left, float) and isinstance(right, float):
+        return math.isclose(left, right, rel_tol=1e-9) or (math.isnan(left) and math.isnan(right))
+    return bool(left == right)
