@@ -129,6 +129,9 @@ def choose_segment(files: Iterable[LogFile], version: int | None, *, table: str)
     if cover is None:
         if not checkpoint and (not wanted or wanted[0].version > 0):
             raise _earlier_log_is_gone(commits, checkpoints, target, version, table)
+        if commits and first < commits[0].version and max(checkpoints, default=-1) > target:
+            # A clean-up that was broken off: commits go before the checkpoint that they follow.
+            raise _earlier_log_is_gone(commits, checkpoints, target, version, table)
         check_contiguous(wanted, first, table=table, last=target)
         cover = wanted
     return LogSegment(
@@ -202,7 +205,7 @@ def _earlier_log_is_gone(
     asked: int | None,
     table: str,
 ) -> VersionNotFoundError | CorruptTableError:
-    oldest = min(checkpoints, default=None)
+    oldest = min((version for version in checkpoints if version > target), default=None)
     if asked is None or oldest is None:
         first = commits[0].version if commits else target
         return CorruptTableError(
