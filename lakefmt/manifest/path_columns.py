@@ -9,9 +9,9 @@ import pyarrow as pa
 from lakefmt.log.paths import canonical_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["canonical_paths", "map_by_folder"]
+__all__ = ["canonical_paths", "holds_any", "map_by_folder"]
 
 # What a path has in it that may have another spelling; see ``canonical_path``.
 _ODD = r"%|^/|^[A-Za-z][A-Za-z0-9+.-]+:/"
@@ -23,8 +23,7 @@ def canonical_paths(paths: Any) -> Any:
     """Return ``canonical_path`` of each path of a column; the column itself where all are spelled so already."""
     import pyarrow.compute as pc
 
-    marked = _holds(paths, b"%") or _holds(paths, b":/") or pc.any(pc.starts_with(paths, "/")).as_py()
-    if not marked:
+    if not holds_any(paths, [b"%", b":"]) and not pc.any(pc.starts_with(paths, "/")).as_py():
         return paths
     odd: Any = pc.match_substring_regex(paths, _ODD)
     if not pc.any(odd, min_count=0).as_py():
@@ -54,8 +53,11 @@ def map_by_folder(paths: Any, change: Callable[[str], str]) -> Any:
     return pc.replace_with_mask(found, alone, pa.array(rest, pa.string()))
 
 
-def _holds(texts: Any, mark: bytes) -> bool:
-    """Whether some bytes occur in a column of strings; ten times as quick as to ask it of each string."""
+def holds_any(texts: Any, marks: Sequence[bytes]) -> bool:
+    """Whether some bytes occur in a column of strings, or where one string of it ends and the next begins.
+
+    Ten times as quick as to ask it of each string.
+    """
     for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
         buffers: Any = chunk.buffers()
         _, offsets, data = buffers
@@ -63,6 +65,7 @@ def _holds(texts: Any, mark: bytes) -> bool:
             continue
         ends = memoryview(offsets).cast("i")
         begin, end = ends[chunk.offset], ends[chunk.offset + len(chunk)]
-        if mark in data.slice(begin, end - begin).to_pybytes():
+        content = data.slice(begin, end - begin).to_pybytes()
+        if any(mark in content for mark in marks):
             return True
     return False

@@ -1,5 +1,7 @@
 import pyarrow as pa
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from lakefmt.errors import CorruptTableError, UnsupportedFeatureError
 from lakefmt.scan.locate import locate, locate_all
@@ -131,3 +133,25 @@ def test_many_paths_of_few_folders_are_located_by_folder(tmp_path):
     paths = [f"{tmp_path}/p%3D{i % 3}/{i}.parquet" for i in range(300)] + ["x.parquet", "p%3D1/%20"]
     keys = [f"p={i % 3}/{i}.parquet" for i in range(300)] + ["x.parquet", "p=1/ "]
     assert locate_all(store, pa.chunked_array([paths[:100], paths[100:]])).to_pylist() == keys
+
+
+PIECES = ["a", "b.parquet", "/", ".", "..", "%41", "%", "\0", "file:", ":", "é", " "]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), min_size=1, max_size=3))
+@example(["a/", "b"])
+@example(["a", "/b"])
+@example([".", "a"])
+@example(["a/.b"])
+@example([""])
+def test_a_column_of_any_paths_is_located_as_each_of_them(paths):
+    store = open_store("/data/t")
+    column = pa.chunked_array([paths], pa.string())
+    try:
+        expected = [locate(store, path) for path in paths]
+    except (CorruptTableError, UnsupportedFeatureError) as error:
+        with pytest.raises(type(error)):
+            locate_all(store, column)
+    else:
+        assert locate_all(store, column).to_pylist() == expected
