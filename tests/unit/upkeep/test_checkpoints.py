@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -19,8 +20,10 @@ import lakefmt
 from lakefmt.log import load_segment
 from lakefmt.log.last_checkpoint import json_checksum
 from lakefmt.log.paths import LAST_CHECKPOINT
+from lakefmt.store.local import LocalStore
 from lakefmt.txn.operations.append import append as append_rows
 from lakefmt.txn.writer import Writer
+from lakefmt.upkeep.checkpoint import write_checkpoint
 from lakefmt.upkeep.schedule import checkpoint_schedule, is_due
 
 ROW = pa.table({"id": [1]})
@@ -202,6 +205,27 @@ def test_table_that_was_replaced_gets_no_checkpoint_of_the_old_one(table):
     assert lakefmt.open(fresh.uri).count() == 10
     with pytest.raises(lakefmt.VersionNotFoundError, match="no longer in the log"):
         table._checkpoints.write(snapshot)
+
+
+def test_table_that_is_deleted_while_its_checkpoint_is_written_does_not_come_back(table):
+    append(table, 3)
+
+    class Store(LocalStore):
+        @contextlib.contextmanager
+        def open_output(self, key):
+            with super().open_output(key) as stream:
+                yield stream
+                self.delete([info.key for info in self.list("_delta_log")])
+
+        def put(self, key, data):
+            super().put(key, data)
+            if ".checkpoint." in key:
+                self.delete([info.key for info in self.list("_delta_log") if ".checkpoint." not in info.key])
+
+    store = Store(table.uri.removeprefix("file://"))
+    with pytest.raises(lakefmt.VersionNotFoundError):
+        write_checkpoint(store, table.snapshot)
+    assert not lakefmt.is_table(table.uri)
 
 
 def test_checkpoint_on_request_says_what_it_came_to(table):
