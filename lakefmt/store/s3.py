@@ -81,6 +81,15 @@ class S3Store(RemoteStore):
                 hint="Keep the table in a general purpose bucket",
             )
 
+    @classmethod
+    def from_options(cls, uri: str, options: Mapping[str, Any]) -> RemoteStore:
+        """Open a store; the options are those of the file system, and of ``S3DynamoDbStore`` where they say so."""
+        if "lakefmt.log_store" in options:
+            from lakefmt.store.s3_dynamodb import S3DynamoDbStore
+
+            return S3DynamoDbStore(uri, options)
+        return cls(uri, options)
+
     def _connect(self) -> Any:
         from s3fs.core import S3FileSystem
 

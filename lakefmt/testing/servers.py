@@ -8,6 +8,7 @@ a key in at a time (not every emulator checks a condition and writes in one step
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import importlib
 import os
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
 
-__all__ = ["AzureServer", "Fault", "Gate", "GcsServer", "ObjectServer", "Request", "S3Server"]
+__all__ = [
+    "AzureServer",
+    "DynamoDbServer",
+    "Fault",
+    "Gate",
+    "GcsServer",
+    "ObjectServer",
+    "Request",
+    "S3Server",
+]
 
 _REASONS = {400: "Bad Request", 403: "Forbidden", 409: "Conflict", 412: "Precondition Failed"}
 _HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection"}
@@ -258,6 +268,40 @@ class S3Server(ObjectServer):
         name = f"bucket-{uuid.uuid4().hex[:12]}"
         _send(self.url, "PUT", f"/{name}")
         return f"s3://{name}"
+
+
+class DynamoDbServer(ObjectServer):
+    """moto's DynamoDB; every request is a POST of ``/``."""
+
+    def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import create_backend_app
+
+        super().__init__(create_backend_app("dynamodb"))
+
+    def create_table(self) -> str:
+        """Create a table as Delta's log store does, and return its name."""
+        name = f"delta-log-{uuid.uuid4().hex[:12]}"
+        columns = ("tablePath", "HASH"), ("fileName", "RANGE")
+        self.client().create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": column, "AttributeType": "S"} for column, _ in columns],
+            KeySchema=[{"AttributeName": column, "KeyType": kind} for column, kind in columns],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name
+
+    @functools.cache  # noqa: B019 - a server lives as long as the tests
+    def client(self) -> Any:
+        """Return botocore's client for it."""
+        from botocore.session import Session
+
+        return Session().create_client(
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=self.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing-secret",  # noqa: S106 - nobody's
+        )
 
 
 class GcsServer(ObjectServer):
