@@ -11,7 +11,7 @@ from lakefmt.log.paths import canonical_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["canonical_paths", "holds_any", "map_by_folder"]
+__all__ = ["canonical_paths", "map_by_folder"]
 
 # What a path has in it that may have another spelling; see ``canonical_path``.
 _ODD = r"%|^/|^[A-Za-z][A-Za-z0-9+.-]+:/"
@@ -23,7 +23,7 @@ def canonical_paths(paths: Any) -> Any:
     """Return ``canonical_path`` of each path of a column; the column itself where all are spelled so already."""
     import pyarrow.compute as pc
 
-    if not holds_any(paths, [b"%", b":"]) and not pc.any(pc.starts_with(paths, "/")).as_py():
+    if not _holds_any(paths, [b"%", b":"]) and not pc.any(pc.starts_with(paths, "/")).as_py():
         return paths
     odd: Any = pc.match_substring_regex(paths, _ODD)
     if not pc.any(odd, min_count=0).as_py():
@@ -53,7 +53,7 @@ def map_by_folder(paths: Any, change: Callable[[str], str]) -> Any:
     return pc.replace_with_mask(found, alone, pa.array(rest, pa.string()))
 
 
-def holds_any(texts: Any, marks: Sequence[bytes]) -> bool:
+def _holds_any(texts: Any, marks: Sequence[bytes]) -> bool:
     """Whether some bytes occur in a column of strings, or where one string of it ends and the next begins.
 
     Ten times as quick as to ask it of each string.

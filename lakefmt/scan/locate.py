@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeatureError
 from lakefmt.log.paths import is_absolute_path, path_to_key
-from lakefmt.manifest.path_columns import holds_any, map_by_folder
+from lakefmt.manifest.path_columns import map_by_folder
 from lakefmt.store.location import check_key
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ __all__ = ["locate", "locate_all"]
 # An escape, the beginning of an absolute path, or what no key has (a NUL, an empty, "." or ".." part): all other paths
 # are keys as they stand.
 _NOT_PLAIN = r"%|\x00|^[A-Za-z][A-Za-z0-9+.-]+:/|(?:^|/)\.{0,2}(?:/|$)"
-# What is in every path that is not plain, but for its beginning and its end.
-_MARKS = (b"%", b"\x00", b":/", b"//", b"/.")
 
 
 def locate_all(store: Store, paths: Any) -> Any:
@@ -34,8 +32,6 @@ def locate_all(store: Store, paths: Any) -> Any:
     """
     import pyarrow.compute as pc
 
-    if not holds_any(paths, _MARKS) and not _any_begins_or_ends_oddly(paths):
-        return paths
     odd: Any = pc.match_substring_regex(paths, _NOT_PLAIN)
     if not pc.any(odd, min_count=0).as_py():
         return paths
@@ -66,13 +62,6 @@ def locate(store: Store, path: str) -> str:
     if "\0" in key:
         raise _corrupt(store, path)
     return key
-
-
-def _any_begins_or_ends_oddly(paths: Any) -> bool:
-    import pyarrow.compute as pc
-
-    odd = (pc.starts_with(paths, "/"), pc.starts_with(paths, "."), pc.ends_with(paths, "/"))
-    return any(pc.any(each).as_py() for each in odd) or pc.min(pc.binary_length(paths)).as_py() == 0
 
 
 def _locate_odd(store: Store, paths: Any) -> Any:
