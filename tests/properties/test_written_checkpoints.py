@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lakefmt.manifest.checkpoint import live_adds, sidecars
+from lakefmt.manifest.checkpoint import live_adds, row_order, sidecars
 from lakefmt.manifest.checkpoint.live_adds import tombstones
 from lakefmt.manifest.checkpoint.write import CheckpointKind
 from lakefmt.snapshot import advance_snapshot, load_snapshot
@@ -125,6 +125,7 @@ def test_every_checkpoint_stands_for_the_commits(few_files, commits, as_json, as
 def few_files(monkeypatch):
     monkeypatch.setattr(sidecars, "SIDECAR_FILES", 3)
     monkeypatch.setattr(live_adds, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(row_order, "_HELD_ROWS", 5)
 
 
 def write_commit(log, version, rows):

@@ -45,7 +45,9 @@ def write_classic(
     """
     types = {name: kind for name, kind in ONE_OFF_TYPES.items() if name not in _V2_ALONE}
     types = {**types, **layout.file_action_types}
-    pieces = prefetched(live_adds(content, layout, GROUP_ROWS))
+    # Of row groups without typed columns nobody can leave one out, in whatever order they are.
+    in_order = layout.types_partition_values
+    pieces = prefetched(live_adds(content, layout, GROUP_ROWS, in_order=in_order))
     first = next(pieces, None)
     removed = tombstones(content, expired_ms).table
     num_adds = 0

@@ -11,6 +11,7 @@ from lakefmt.manifest.checkpoint.add_columns import map_values
 from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
 from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.file_order import is_ascending, partition_ranks
+from lakefmt.manifest.checkpoint.row_order import in_place
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.manifest.tombstones import Tombstones
@@ -27,16 +28,27 @@ _T = TypeVar("_T")
 _BATCH_ROWS = 16_384  # of a checkpoint that is read
 
 
-def live_adds(content: CheckpointContent, layout: ActionLayout, rows: int) -> Iterator[pa.Table]:
-    """Yield the live files in the order in which a checkpoint lists them, ``rows`` at a time, the last time fewer.
+def live_adds(
+    content: CheckpointContent, layout: ActionLayout, rows: int, *, in_order: bool = True
+) -> Iterator[pa.Table]:
+    """Yield the live files on their way into a checkpoint, ``rows`` at a time, the last time fewer.
 
-    Where the checkpoint before has them in that order, no more of them is held at a time than a few batches.
+    Args:
+        content: the version.
+        layout: of its file actions.
+        rows: how many at a time.
+        in_order: whether in the order of their partitions; else as they came. Where the checkpoint before has them in
+            that order, no more is held than a few batches, and otherwise not much more.
 
     Raises:
         CorruptTableError: the base cannot be read, or a value in it has no place in a checkpoint.
     """
     added = adds_in_list(content.added, layout)
-    ordered = _in_order(content, layout, added) if layout.keys else _as_they_came(content, layout, added)
+    ordered = (
+        _in_order(content, layout, added)
+        if in_order and layout.keys
+        else _as_they_came(content, layout, added)
+    )
     yield from _in_pieces(ordered, rows)
 
 
@@ -92,10 +104,13 @@ def _in_order(content: CheckpointContent, layout: ActionLayout, added: pa.Table)
     added, added_ranks = added.take(by_rank), added_ranks.take(by_rank)
     gone = LogicalFiles(content.newest)
     if not is_ascending(base_ranks):
-        adds = pa.concat_tables([*_base_adds(content, layout), added])
-        adds = adds.append_column("rank", pa.concat_arrays([base_ranks, added_ranks]))
-        adds = _without(adds, gone, keep_last=added.num_rows)
-        yield adds.take(pc.sort_indices(adds["rank"])).drop_columns(["rank"])
+        order: Any = pc.sort_indices(pa.concat_arrays([base_ranks, added_ranks])).cast(pa.int64())
+        compute: Any = pc
+        places = compute.inverse_permutation(order, max_index=len(order) - 1, output_type=pa.int64())
+        # What is gone has a place, too, and is left out when all others are in theirs.
+        everything = in_place(_with_marks(_base_adds(content, layout), gone, added), places)
+        for adds in everything:
+            yield adds.filter(adds["live"]).drop_columns(["live"])
         return
     start = taken = 0
     for adds in _base_adds(content, layout):
@@ -116,6 +131,16 @@ def _in_order(content: CheckpointContent, layout: ActionLayout, added: pa.Table)
         taken = due
         yield merged.drop_columns(["rank"])
     yield added.slice(taken)
+
+
+def _with_marks(tables: Iterable[pa.Table], gone: LogicalFiles, added: pa.Table) -> Iterator[pa.Table]:
+    """Yield files, those that are added last, with a column that says whether they are live."""
+    import pyarrow.compute as pc
+
+    for adds in tables:
+        named = gone.among(adds["path"], adds["deletionVector"])
+        yield adds.append_column("live", pc.invert(named))
+    yield added.append_column("live", pa.repeat(pa.scalar(value=True), added.num_rows))
 
 
 def _ranks(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Any:
