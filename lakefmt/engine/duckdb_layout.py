@@ -6,6 +6,7 @@ the table has, or might see others, there is no layout, and the file is this lib
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from lakefmt.engine.read_task import ReadSpec, ReadTask
     from lakefmt.store.contract import Store
 
-__all__ = ["FileLayout", "KnownLayouts", "choose_layout", "known_layouts", "load_layouts"]
+__all__ = ["FileLayout", "KnownFile", "choose_layout", "known_files", "load_known_files"]
 
-_MOST_KNOWN = 1_000_000  # files whose layout is kept; some 100 bytes each
+_MOST_KNOWN = 1_000_000  # files that are kept in mind, some 100 bytes each
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -61,33 +62,53 @@ def choose_layout(footer: Footer, task: ReadTask, spec: ReadSpec) -> FileLayout 
     return FileLayout(tuple(expressions), columns)
 
 
-class KnownLayouts:
-    """The layouts of a process's files; a data file does not change under its key. Safe among threads."""
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What a footer tells of a file.
+
+    Attributes:
+        size_bytes: the file's length.
+        num_rows: its rows, deleted ones included.
+        layout: how DuckDB reads it; None where it does not.
+    """
+
+    size_bytes: int
+    num_rows: int
+    layout: FileLayout | None
+
+
+class KnownFiles:
+    """What the footers of a process's files told; a data file does not change under its key. Safe among threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tables: dict[Hashable, dict[tuple[str, int], tuple[FileLayout | None, int]]] = {}
+        self._tables: dict[Hashable, dict[str, KnownFile]] = {}
 
-    def of_table(self, identity: Hashable) -> dict[tuple[str, int], tuple[FileLayout | None, int]]:
-        """Return what is known of a table's files, to be added to: by key and length the layout and number of rows."""
+    def of_table(self, identity: Hashable) -> dict[str, KnownFile]:
+        """Return what is known of a table's files, by key, to be added to."""
         with self._lock:
             if sum(map(len, self._tables.values())) > _MOST_KNOWN:
                 self._tables.clear()
             return self._tables.setdefault(identity, {})
 
+    def forget_lock(self) -> None:
+        """Make the lock anew, in a child: a thread of the parent may have held it at the fork."""
+        self._lock = threading.Lock()
 
-known_layouts = KnownLayouts()
+
+known_files = KnownFiles()
 """Of every table that was queried."""
 
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=known_files.forget_lock)
 
-def load_layouts(
-    store: Store, tasks: Sequence[ReadTask], spec: ReadSpec
-) -> list[tuple[FileLayout | None, int]]:
-    """Return the layout and the number of rows of each file, from its footer."""
 
-    def load(task: ReadTask) -> tuple[FileLayout | None, int]:
+def load_known_files(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec) -> list[KnownFile]:
+    """Return what the footer of each file tells of it. Raises as ``load_footer``."""
+
+    def load(task: ReadTask) -> KnownFile:
         footer = load_footer(store, task.key, task.size_bytes)
-        return choose_layout(footer, task, spec), footer.first_rows[-1]
+        return KnownFile(task.size_bytes, footer.first_rows[-1], choose_layout(footer, task, spec))
 
     from lakefmt.engine.read import default_executor  # which imports the readers in its turn
 

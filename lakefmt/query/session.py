@@ -208,7 +208,12 @@ def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource)
         _set_variable(cursor, variable, pa.array([content], pa.binary()), "BIT")
     for stream, source in rows.streams.items():
         cursor.register(stream, source)
+    # Every list of paths is gone through where it is bound: the view is bound over one path each, and used over all.
+    for variable, paths in rows.files.items():
+        _set_variable(cursor, variable, _as_list(paths.slice(0, 1)))
     cursor.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS {rows.query}")
+    for variable, paths in rows.files.items():
+        _set_variable(cursor, variable, _as_list(paths))
 
 
 def _as_list(values: Any) -> pa.Array[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.databases import isolated
@@ -28,6 +29,8 @@ _PLAIN_TABLE_FUNCTIONS = frozenset(
 )
 # DuckDB refuses them, too, where it binds or runs the text; this is to say so before, in one way.
 _FILE_FUNCTIONS = re.compile(r"(?:read|parquet|sniff|which)_\w+|\w+_scan|glob|duckdb_secrets", re.IGNORECASE)
+_MOST_KEPT = 256  # parses of texts, of at most so many characters
+_LONGEST_KEPT = 4_000
 _READING = {"SELECT", "MULTI"}
 _HINTS = {
     "CREATE": "Use lakefmt.create, or Query.write_to for the rows of a query",
@@ -87,8 +90,6 @@ class Statement:
 
 def parse_statement(text: Any) -> Statement:
     """Read a text. Raises InvalidInputError: it is not one SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or the like."""
-    import duckdb
-
     if not isinstance(text, str):
         raise InvalidInputError(
             f"SQL is text, not {type(text).__name__}", hint='Write lakefmt.sql("SELECT ...")'
@@ -97,6 +98,25 @@ def parse_statement(text: Any) -> Statement:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInputError("The SQL text holds half a surrogate pair, which is no text") from error
+    # A text that is run again and again is read once; a long one is rarely run twice.
+    return _parse_again(text) if len(text) <= _LONGEST_KEPT else _parse(text)
+
+
+def iterate_nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a parse, whatever it is; without recursion, for texts nested without end."""
+    waiting = [tree]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+            waiting.extend(value for value in each.values() if isinstance(value, dict | list))
+        else:
+            waiting.extend(value for value in each if isinstance(value, dict | list))
+
+
+def _parse(text: str) -> Statement:
+    import duckdb
+
     cursor = isolated.cursor()
     try:
         statements = cursor.extract_statements(text)
@@ -127,16 +147,7 @@ def parse_statement(text: Any) -> Statement:
     return Statement(text, tree, tuple(_references(nodes, ctes)), names, ctes, is_single)
 
 
-def iterate_nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield every node of a parse, whatever it is; without recursion, for texts nested without end."""
-    waiting = [tree]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            yield each
-            waiting.extend(value for value in each.values() if isinstance(value, dict | list))
-        else:
-            waiting.extend(value for value in each if isinstance(value, dict | list))
+_parse_again = lru_cache(_MOST_KEPT)(_parse)
 
 
 def _check_reads(text: str, kinds: list[str], texts: list[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from lakefmt.engine.duckdb_layout import FileLayout, known_layouts, load_layouts
+from lakefmt.engine.duckdb_layout import FileLayout, KnownFile, known_files, load_known_files
 from lakefmt.errors import LakefmtError
 from lakefmt.expressions import duckdb_type, quote_identifier, quote_literal
 from lakefmt.manifest.partition_values import parse_partition_values
@@ -44,6 +44,7 @@ class DuckdbSource:
     Attributes:
         query: the text; its columns are the plan's, in order.
         lists: variables that are lists, one Arrow array each.
+        files: variables that are lists of paths; a view over one of the paths is one over all of them.
         bits: variables that are bit strings: the bytes, first bit highest.
         streams: what is registered beside it: exports an Arrow stream, anew each time.
         folders: that DuckDB reads files in.
@@ -52,6 +53,7 @@ class DuckdbSource:
 
     query: str = ""
     lists: dict[str, pa.Array[Any]] = field(default_factory=dict)
+    files: dict[str, pa.Array[Any]] = field(default_factory=dict)
     bits: dict[str, bytes] = field(default_factory=dict)
     streams: dict[str, Any] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
@@ -122,38 +124,44 @@ class _Builder:
         self._keys = locate_all(self._store, files.table["path"]).to_pylist()
         if self._store.local_path(self._keys[0]) is None or not self._spec.result_schema.names:
             return [], list(range(count))
-        known = self._layouts()
-        has_vectors: list[Any] = [False] * count
-        if files.has_deletion_vectors:
-            has_vectors = files.table["deletion_vector"].is_valid().to_pylist()
+        known = self._known_files()
+        self._num_rows = [file.num_rows for file in known]
+        if not files.has_deletion_vectors and len({id(file.layout) for file in known}) == 1:
+            layout, everything = known[0].layout, list(range(count))
+            return ([], everything) if layout is None else ([(layout, everything, False)], [])
+        has_vectors: list[Any] = files.table["deletion_vector"].is_valid().to_pylist()
         groups: dict[tuple[int, bool], tuple[FileLayout, list[int], bool]] = {}
         others: list[int] = []
-        for place, ((layout, _), vector) in enumerate(zip(known, has_vectors, strict=True)):
-            if layout is None or (vector and self._masked):
+        for place, (file, vector) in enumerate(zip(known, has_vectors, strict=True)):
+            if file.layout is None or (vector and self._masked):
                 others.append(place)
-                continue
-            group = groups.get((id(layout), vector))
-            if group is None:
-                group = groups[id(layout), vector] = (layout, [], vector)
-            group[1].append(place)
-        self._num_rows = [rows for _, rows in known]
+            else:
+                group = groups.setdefault((id(file.layout), vector), (file.layout, [], vector))
+                group[1].append(place)
         return list(groups.values()), others
 
-    def _layouts(self) -> list[tuple[FileLayout | None, int]]:
-        """Return layout and number of rows of each file; equal layouts are one object."""
+    def _known_files(self) -> list[KnownFile]:
+        """Return what footers tell of each file; those not known yet are read. Equal layouts are one object."""
         snapshot, table = self._plan.snapshot, self._plan.files.table
         columns = (snapshot.metadata.schema_string, snapshot.column_mapping, tuple(self._plan.schema.names))
-        known = known_layouts.of_table((self._store.identity, *columns))
+        known = known_files.of_table((self._store.identity, *columns))
         sizes: list[Any] = table["size_bytes"].to_pylist()
-        places = list(zip(self._keys, sizes, strict=True))
-        missing = [number for number, place in enumerate(places) if place not in known]
+        found = [known.get(key) for key in self._keys]
+        missing = [
+            place
+            for place, (file, size) in enumerate(zip(found, sizes, strict=True))
+            if file is None or file.size_bytes != size
+        ]
         if missing:
             files = type(self._plan.files)(table.take(pa.array(missing, pa.int64())))
             tasks = list(plan_tasks(self._store, replace(self._plan, files=files)))
-            same = {layout: layout for layout, _ in known.values()}
-            for task, (layout, rows) in zip(tasks, load_layouts(self._store, tasks, self._spec), strict=True):
-                known[task.key, task.size_bytes] = same.setdefault(layout, layout), rows
-        return [known[place] for place in places]
+            same = {file.layout: file.layout for file in list(known.values())}
+            for place, task, file in zip(
+                missing, tasks, load_known_files(self._store, tasks, self._spec), strict=True
+            ):
+                layout = same.setdefault(file.layout, file.layout)
+                found[place] = known[task.key] = replace(file, layout=layout)
+        return cast("list[KnownFile]", found)
 
     def _select(self, layout: FileLayout, places: Sequence[int]) -> str:
         """Return the query of some files, all of whose rows are there."""
@@ -174,7 +182,7 @@ class _Builder:
         if len(places) > 1:
             offsets = [8 * start for start in accumulate(starts, initial=0)][:-1]
             position = f"({self._by_file('starts', pa.array(offsets, pa.int64()))} + file_row_number)"
-        keep = f"get_bit(getvariable('{bits}'), {position}::INTEGER) = 1" if content[0] else "false"
+        keep = f"get_bit(getvariable('{bits}'), {position}::INTEGER) = 1" if any(content) else "false"
         scan = self._read_parquet(places, "file_row_number = true")
         return f"SELECT {self._result(layout, places)} FROM {scan} WHERE {keep}"
 
@@ -243,16 +251,28 @@ class _Builder:
         return f"getvariable('{variable}')[(file_index + 1)::BIGINT]"
 
     def _read_parquet(self, places: Sequence[int], option: str = "") -> str:
-        paths = [self._store.local_path(self._keys[place]) or "" for place in places]
-        self._source.folders.update(_folders(self._store, [self._keys[place] for place in places], paths))
+        paths = self._paths([self._keys[place] for place in places])
         if len(paths) <= _PATHS_IN_TEXT:
-            files = f"[{', '.join(map(quote_literal, paths))}]"
+            files = f"[{', '.join(map(quote_literal, paths.to_pylist()))}]"
         else:
             variable = self._new_name("files")
-            self._source.lists[variable] = pa.array(paths, pa.string())
+            self._source.files[variable] = paths
             files = f"getvariable('{variable}')"
         options = ["hive_partitioning = false", "union_by_name = false", *([option] if option else [])]
         return f"read_parquet({files}, {', '.join(options)})"
+
+    def _paths(self, keys: list[str]) -> Any:
+        """Return the paths of some files, and note their folders: the table's own, and others for shallow clones."""
+        import pyarrow.compute as pc
+
+        join: Any = pc.binary_join_element_wise
+        own = (self._store.local_path("x") or "")[:-1]
+        if any(key[:1] == "/" for key in keys):
+            paths = [self._store.local_path(key) or "" for key in keys]
+            self._source.folders.update(path.rpartition("/")[0] + "/" for path in paths)
+            return pa.array(paths, pa.string())
+        self._source.folders.add(own)
+        return join(own, pa.array(keys, pa.string()), "")
 
     def _files(self, places: Sequence[int]) -> Any:
         files = self._plan.files
@@ -262,7 +282,7 @@ class _Builder:
 
     def _new_name(self, what: str) -> str:
         source = self._source
-        return f"{self._name}_{what}_{len(source.lists) + len(source.bits) + len(source.streams)}"
+        return f"{self._name}_{what}_{len(source.lists) + len(source.files) + len(source.bits) + len(source.streams)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,12 +296,3 @@ class _PlanStream:
         schema = self.plan.schema.to_arrow()
         reader: Any = pa.RecordBatchReader.from_batches(schema, read_batches(self.store, self.plan))
         return reader.__arrow_c_stream__(requested_schema)
-
-
-def _folders(store: Store, keys: Sequence[str], paths: Sequence[str]) -> set[str]:
-    """Return the table's own folder, and those of files elsewhere (shallow clones)."""
-    own = store.local_path("x") or ""
-    elsewhere = {
-        path.rpartition("/")[0] + "/" for key, path in zip(keys, paths, strict=True) if key[:1] == "/"
-    }
-    return {own[:-1], *elsewhere} if len(elsewhere) < len(keys) else elsewhere
