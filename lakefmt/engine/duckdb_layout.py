@@ -133,7 +133,8 @@ def _expression(footer: Footer, task: ReadTask, spec: ReadSpec, name: str) -> st
             raise _NoExpression
         return f"CAST(NULL AS {kind})"
     if column.is_plain:
-        if not _is_kept_exactly(field.type):
+        # Members of structs may have other names in files than in the table.
+        if not _is_kept_exactly(field.type) or not column.type.equals(spec.schema.field(name).type):
             raise _NoExpression
         source = quote_identifier(column.name)
     elif _casts_exactly(column.type, field.type):
