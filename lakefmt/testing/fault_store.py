@@ -1,150 +1,30 @@
-"""A store that fails on purpose, at any call, in every way that the store contract leaves open.
-
-What goes wrong is decided by a *schedule*, a function of the call alone, so that a seed and a sequence of calls replay
-a run. Faults are those that a caller of a ``Store`` can meet, above the retries of the backends: an error here is one
-that a backend gave up on. After ``BEFORE`` a conditional put has been refused; after any other it is unknown whether it was
-applied, and the error says so. What the contract rules out is not played: ``put_if_absent`` never lies about who won, no
-object is seen in part, no listing is silently short.
-
-| fault | read, read_ranges, info, list | open_input | put, put_if_absent, delete | open_output |
-|---|---|---|---|---|
-| ``BEFORE`` | error | error | error, nothing done | error when it is opened |
-| ``AFTER`` | error | error | done, and an error: the answer is lost | there, and an error at its end |
-| ``MIDWAY`` | ``list`` ends in an error half-way | its reads end in an error half-way | ``delete``: half of the keys are gone, then an error; ``put_advisory``: an empty object; puts are atomic: as ``AFTER`` | error in its second write or at its end, never there |
-| ``LATE`` | as ``BEFORE`` | as ``BEFORE`` | error now, and done some calls later if it then still can be | as ``BEFORE`` |
-| ``DELAY`` | a pause before the call | | | |
-| ``THROTTLE`` | this call and the next few end in an error, nothing done | | | |
-| ``KILL_BEFORE``, ``KILL_AFTER``, ``KILL_MIDWAY`` | the writer dies where the fault without ``KILL_`` has its error | | | |
-"""
+"""A store that fails on purpose, at any call, in every way that the store contract leaves open: see ``faults``."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import random
-import signal
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
 
 import pyarrow as pa
 
 from lakefmt.errors import StoreError, UnknownOutcomeError
 from lakefmt.store import ObjectInfo, Store, open_store
+from lakefmt.testing.faults import KILLS, WRITES, Call, Fault, WriterKilledError
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-__all__ = [
-    "ERRORS",
-    "KILLS",
-    "Call",
-    "Fault",
-    "FaultAt",
-    "FaultStore",
-    "LateWrites",
-    "Schedule",
-    "SeededFaults",
-    "WriterKilledError",
-    "kill_process",
-]
+__all__ = ["FaultStore", "LateWrites"]
 
 T = TypeVar("T")
 
-
-class Fault(Enum):
-    """What goes wrong with a call; the module's table says what each does to which call."""
-
-    BEFORE = auto()
-    AFTER = auto()
-    MIDWAY = auto()
-    LATE = auto()
-    DELAY = auto()
-    THROTTLE = auto()
-    KILL_BEFORE = auto()
-    KILL_AFTER = auto()
-    KILL_MIDWAY = auto()
-
-
-ERRORS = (Fault.BEFORE, Fault.AFTER, Fault.MIDWAY, Fault.LATE, Fault.DELAY, Fault.THROTTLE)
-KILLS = (Fault.KILL_BEFORE, Fault.KILL_AFTER, Fault.KILL_MIDWAY)
-
-_WRITES = frozenset({"put", "put_if_absent", "put_advisory", "delete", "open_output"})
 _THROTTLED_CALLS = 4
 _LONGEST_DELAY_S = 2.0
 _LATEST_CALLS = 40
-_AS_SURVIVED = {
-    Fault.KILL_BEFORE: Fault.BEFORE,
-    Fault.KILL_AFTER: Fault.AFTER,
-    Fault.KILL_MIDWAY: Fault.MIDWAY,
-}
-
-
-class WriterKilledError(BaseException):
-    """The writer is dead: no code of its own may go on, so no ``except Exception`` takes it for an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a store's method.
-
-    Attributes:
-        number: how many calls of the same store came before.
-        method: the method's name.
-        key: what it is about: a key, the folder of a listing, the first key of a delete.
-        nth: how many calls of this method with this key came before.
-    """
-
-    number: int
-    method: str
-    key: str
-    nth: int
-
-    @property
-    def writes(self) -> bool:
-        """Whether it changes what is stored."""
-        return self.method in _WRITES
-
-
-Schedule = "Callable[[Call], Fault | None]"
-
-
-@dataclass(frozen=True, slots=True)
-class SeededFaults:
-    """A schedule drawn from a seed. Of calls that several threads make, each has its fault in whatever order they come.
-
-    Attributes:
-        seed: of the draw.
-        rate: how many of the calls fail, 0 to 1.
-        faults: the kinds drawn from.
-        writes_only: whether calls that only read are left alone.
-    """
-
-    seed: int | str
-    rate: float
-    faults: tuple[Fault, ...] = ERRORS
-    writes_only: bool = False
-
-    def __call__(self, call: Call) -> Fault | None:
-        """Return what goes wrong with a call."""
-        if self.writes_only and not call.writes:
-            return None
-        draw = random.Random(f"{self.seed} {call.method} {call.key} {call.nth}")  # noqa: S311 - no secret
-        return draw.choice(self.faults) if draw.random() < self.rate else None
-
-
-@dataclass(frozen=True, slots=True)
-class FaultAt:
-    """A schedule with one fault, at the call of a number: for going through all calls of an operation."""
-
-    number: int
-    fault: Fault
-
-    def __call__(self, call: Call) -> Fault | None:
-        """Return what goes wrong with a call."""
-        return self.fault if call.number == self.number else None
 
 
 @dataclass(slots=True)
@@ -276,7 +156,7 @@ class FaultStore(Store):
     def list(self, folder: str, after: str = "", *, recursive: bool = False) -> Iterator[ObjectInfo]:
         """Yield the objects of a folder; a listing that fails half-way ends in an error."""
         fault = self._begin("list", folder)
-        survived = _survived(fault)
+        survived = fault and fault.survived
         if fault is not None and survived is not Fault.MIDWAY:
             raise self._failure(fault, "list", folder)
         if fault is None:
@@ -319,7 +199,7 @@ class FaultStore(Store):
         fault = self._begin("open_input", key)
         if fault is None:
             return self._inner.open_input(key, size_bytes)
-        if _survived(fault) is not Fault.MIDWAY:
+        if fault.survived is not Fault.MIDWAY:
             raise self._failure(fault, "open_input", key)
         dying = _DyingInput(
             self._inner.open_input(key, size_bytes), lambda: self._failure(fault, "open_input", key)
@@ -330,7 +210,7 @@ class FaultStore(Store):
     def open_output(self, key: str) -> Iterator[BinaryIO]:
         """Write an object as a stream, or fail at its beginning, in its middle or at its end."""
         fault = self._begin("open_output", key)
-        survived = _survived(fault)
+        survived = fault and fault.survived
         if fault is not None and survived not in (Fault.MIDWAY, Fault.AFTER):
             raise self._failure(fault, "open_output", key)
         with self._inner.open_output(key) as stream:
@@ -356,11 +236,11 @@ class FaultStore(Store):
         fault = self._begin(method, key)
         if fault is None:
             return work()
-        match _survived(fault):
+        match fault.survived:
             case Fault.MIDWAY | Fault.AFTER as when:
                 with contextlib.suppress(StoreError):  # nobody is told what storage would have said
                     (midway if midway is not None and when is Fault.MIDWAY else work)()
-            case Fault.LATE if method in _WRITES:
+            case Fault.LATE if method in WRITES:
                 draw = random.Random(f"late {method} {key}")  # noqa: S311 - no secret
                 self._late.add(draw.randrange(_LATEST_CALLS), work)
         raise self._failure(fault, method, key)
@@ -409,12 +289,6 @@ class FaultStore(Store):
         return StoreError(f"cannot {method} it: told to fail", table=self.uri, path=key)
 
 
-def kill_process() -> NoReturn:
-    """End this process as a power cut would, without a last word."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise WriterKilledError
-
-
 def _unpickle(
     inner: Store,
     schedule: Callable[[Call], Fault | None] | None,
@@ -423,11 +297,6 @@ def _unpickle(
     alone: bool,  # noqa: FBT001 - called by pickle
 ) -> FaultStore:
     return FaultStore(inner, schedule, name=name, kill=kill, alone=alone)
-
-
-def _survived(fault: Fault | None) -> Fault | None:
-    """Return the fault that does the same without killing."""
-    return None if fault is None else _AS_SURVIVED.get(fault, fault)
 
 
 class _DyingInput:

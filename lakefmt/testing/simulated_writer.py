@@ -13,7 +13,7 @@ from lakefmt.errors import (
 )
 from lakefmt.log.paths import commit_key
 from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
-from lakefmt.testing.fault_store import WriterKilledError
+from lakefmt.testing.faults import WriterKilledError
 from lakefmt.testing.log_replay import logical_files
 from lakefmt.testing.table_model import ModelViolationError
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer

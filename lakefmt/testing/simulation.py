@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.testing.fault_store import SeededFaults
+from lakefmt.testing.faults import SeededFaults
 from lakefmt.testing.simulated_operations import OPERATIONS
 from lakefmt.testing.simulated_table import SimulatedTable
 from lakefmt.testing.simulated_writer import SimulatedWriter
@@ -13,7 +13,7 @@ from lakefmt.testing.simulated_writer import SimulatedWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lakefmt.testing.fault_store import Fault
+    from lakefmt.testing.faults import Fault
 
 __all__ = ["simulate"]
 

@@ -24,7 +24,8 @@ from lakefmt.errors import LakefmtError, StoreError
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
 from lakefmt.table import Table, create
-from lakefmt.testing.fault_store import ERRORS, KILLS, FaultStore, SeededFaults, kill_process
+from lakefmt.testing.fault_store import FaultStore
+from lakefmt.testing.faults import ERRORS, KILLS, SeededFaults, kill_process
 from lakefmt.testing.history import Operation
 
 if TYPE_CHECKING:

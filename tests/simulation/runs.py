@@ -6,7 +6,7 @@ import os
 import random
 from typing import TYPE_CHECKING
 
-from lakefmt.testing.fault_store import ERRORS, KILLS, Fault
+from lakefmt.testing.faults import ERRORS, KILLS, Fault
 from lakefmt.testing.simulation import simulate
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakefmt.testing.fault_store import Fault
+from lakefmt.testing.faults import Fault
 from lakefmt.testing.simulated_operations import append_rows, clean_old_log, write_checkpoint
 from lakefmt.testing.simulated_table import SimulatedTable
 from lakefmt.testing.simulated_writer import SimulatedWriter

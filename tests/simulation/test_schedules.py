@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from simulation.runs import play, seeds
 
-from lakefmt.testing.fault_store import ERRORS, KILLS, SeededFaults
+from lakefmt.testing.faults import ERRORS, KILLS, SeededFaults
 from lakefmt.testing.simulated_operations import append_rows, overwrite_all, read_rows, set_property
 from lakefmt.testing.simulated_table import JournalingStore, SimulatedTable
 from lakefmt.testing.simulated_writer import SimulatedWriter
@@ -23,8 +23,8 @@ def outcomes(runs):
 
 
 def test_promises_are_kept_whatever_happens():
-    found = outcomes(map(play, seeds(120)))
-    if len(seeds(120)) > 1:
+    found = outcomes(map(play, seeds(70)))
+    if len(seeds(70)) > 1:
         kinds = {"append", "overwrite", "delete", "rewrite", "metadata"}
         assert set(found) == {
             f"{kind} {end}" for kind in kinds for end in ("acknowledged", "refused", "unknown")
@@ -32,12 +32,12 @@ def test_promises_are_kept_whatever_happens():
 
 
 def test_blind_appends_never_conflict():
-    runs = (simulate(seed, writers=4, weights={append_rows: 3, read_rows: 1}) for seed in seeds(25))
+    runs = (simulate(seed, writers=4, weights={append_rows: 3, read_rows: 1}) for seed in seeds(15))
     assert set(outcomes(runs)) == {"append acknowledged"}
 
 
 def test_without_faults_every_outcome_is_known():
-    found = outcomes(simulate(seed) for seed in seeds(25))
+    found = outcomes(simulate(seed) for seed in seeds(15))
     assert not [name for name in found if name.endswith("unknown")]
 
 

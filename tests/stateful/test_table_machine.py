@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from lakefmt.testing.fault_store import Fault, FaultAt
+from lakefmt.testing.faults import Fault, FaultAt
 from lakefmt.testing.simulated_operations import OPERATIONS
 from lakefmt.testing.simulated_table import SimulatedTable
 from lakefmt.testing.simulated_writer import SimulatedWriter
@@ -70,7 +70,7 @@ class TableMachine(RuleBasedStateMachine):
 
 TestTableMachine = TableMachine.TestCase
 TestTableMachine.settings = settings(
-    max_examples=40 * max(SOAK, 1),
+    max_examples=25 * max(SOAK, 1),
     stateful_step_count=12,
     deadline=None,
     derandomize=not SOAK,

@@ -12,16 +12,8 @@ import pytest
 from lakefmt.errors import StoreError, UnknownOutcomeError
 from lakefmt.store.local import LocalStore
 from lakefmt.store.memory import MemoryStore
-from lakefmt.testing.fault_store import (
-    ERRORS,
-    KILLS,
-    Fault,
-    FaultAt,
-    FaultStore,
-    LateWrites,
-    SeededFaults,
-    WriterKilledError,
-)
+from lakefmt.testing.fault_store import FaultStore, LateWrites
+from lakefmt.testing.faults import ERRORS, KILLS, Fault, FaultAt, SeededFaults, WriterKilledError
 from lakefmt.testing.store_contract import StoreContract
 
 
