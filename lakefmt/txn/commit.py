@@ -23,7 +23,7 @@ from lakefmt.errors import (
 )
 from lakefmt.log import encode_commit
 from lakefmt.log.features import check_writable
-from lakefmt.log.paths import commit_key
+from lakefmt.log.paths import canonical_path, commit_key
 from lakefmt.snapshot.load import extend_snapshot, load_commits_after
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.txn.attempt import complete, complete_first
@@ -70,13 +70,19 @@ def commit_first_version(writer: Writer, changes: Changes) -> bool:
     first = complete_first(changes, environment.now_ms(), environment.new_id(), table=store.uri)
     data = encode_commit(first)
     patience = Patience(environment, writer.timeout_s)
+    doubt: UnknownOutcomeError | None = None
     while True:
         started_s = environment.monotonic_s()
         try:
             won = store.put_if_absent(commit_key(0), data)
-        except UnknownOutcomeError:
+        except UnknownOutcomeError as error:
             if patience.is_over:
                 raise
+            doubt = error
+        except StoreError as error:
+            if doubt is None:
+                raise
+            raise doubt from error  # this one was refused; the one before may be applied
         else:
             break
         # The same bytes again: where the first were applied after all, the store finds them and says so.
@@ -196,12 +202,20 @@ class _Attempts:
             _log.info("%s: version %d: %s", self._store.uri, version, error.message)
             self._doubt = error
             return None
-        if self._looked_long_ago() and not base.is_in_log():
-            _log.warning(
-                "%s: the log was cleaned past version %d while it was committed", self._store.uri, version
-            )
-            self._store.delete([commit_key(version)])
-            return None
+        if self._looked_long_ago():
+            try:
+                cleaned = not base.is_in_log()
+                if cleaned:
+                    self._store.delete([commit_key(version)])
+            except LakefmtError as error:
+                # It is there, and whether readers find it nobody knows yet: looked at again before the next attempt.
+                self._doubt = _unsure(error, version)
+                return None
+            if cleaned:
+                _log.warning(
+                    "%s: the log was cleaned past version %d while it was committed", self._store.uri, version
+                )
+                return None
         ours = replace(ours, size_bytes=len(data))
         after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
         self.queue.learn([(version, ours)], after)
@@ -284,8 +298,17 @@ class _Attempts:
             _log.debug("%s: rebasing on version %d", self._store.uri, winners[-1][0])
             # The version that we tried is another's: ours was not applied, and never will be.
             self._doubt = None
+            self._disown(winners)
             self.changes = rebase(self._writer, self._base, self.changes, winners)
         return None
+
+    def _disown(self, winners: Sequence[tuple[int, Commit]]) -> None:
+        """Leave staged files to the table where another commit names them: whoever committed twice loses once, no rows."""
+        if not self.changes.staged_files:
+            return
+        ours = {canonical_path(add.path) for add in self.changes.adds}
+        if any(canonical_path(add.path) in ours for _, winner in winners for add in winner.adds):
+            self.changes = replace(self.changes, staged_files=())
 
     def _leap(self) -> Snapshot | None:
         """Go on from the newest version where the log no longer tells all that came since the base."""
@@ -296,6 +319,16 @@ class _Attempts:
             return found
         self._base = catch_up(self._store, self._base, self.changes)
         return None
+
+
+def _unsure(cause: LakefmtError, version: int) -> UnknownOutcomeError:
+    return UnknownOutcomeError(
+        f"it is unknown whether the log was cleaned past version {version} while it was committed: {cause.message}",
+        table=cause.table,
+        version=version,
+        path=cause.path,
+        hint="Look at the newest version before writing again: the rows may be there",
+    )
 
 
 def follow_up(writer: Writer, after: Snapshot) -> None:

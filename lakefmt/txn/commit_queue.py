@@ -94,11 +94,12 @@ _queues: weakref.WeakValueDictionary[Hashable, CommitQueue] = weakref.WeakValueD
 
 
 def _start_over_in_child() -> None:
-    """Free the turns: the thread that had one in the parent is not here."""
+    """Free the turns, and forget what is known: who had the turn in the parent, and perhaps was telling, is not here."""
     global _lock
     _lock = threading.Lock()
     for queue in list(_queues.values()):
         queue.turns = Turns()
+        queue.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -141,7 +141,14 @@ class _Case:
         ours = self.ours
         for add in winner.adds:
             if canonical_path(add.path) in self.adds:
-                return Conflict("added", version, "added a file that this one adds", add.path)
+                return Conflict(
+                    "added",
+                    version,
+                    "added a file that this one adds",
+                    add.path,
+                    retry_helps=False,
+                    hint="It is in the table already: commit files once, and write new ones to add rows again",
+                )
         blind = bool(winner.info and winner.info.is_blind_append) and not winner.removes
         match self.isolation:
             case IsolationLevel.SNAPSHOT_ISOLATION:

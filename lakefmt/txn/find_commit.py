@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.errors import VersionNotFoundError
 from lakefmt.log.listing import list_commits
+from lakefmt.log.paths import canonical_path
 from lakefmt.snapshot.load import load_commits, load_snapshot
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def find_commit(store: Store, base: Snapshot, changes: Changes, txn_id: str) -> 
             except VersionNotFoundError:
                 return load_snapshot(store)
     newest = load_snapshot(store)
-    return newest if _holds_any(newest, [add.path for add in changes.adds]) else None
+    # Files whose vectors change were there before.
+    before = {canonical_path(remove.path) for remove in changes.removes}
+    new = [add.path for add in changes.adds if canonical_path(add.path) not in before]
+    return newest if new and _holds_any(newest, new) else None
 
 
 def _holds_any(snapshot: Snapshot, paths: list[str]) -> bool:

@@ -12,7 +12,7 @@ from lakefmt.log.features import supported_features
 from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.deletion_vectors import DeletedRows
 from lakefmt.manifest.file_list import FileList
-from lakefmt.scan.prune import PredicatePruner
+from lakefmt.scan.prune import PathPruner, PredicatePruner
 from lakefmt.txn.changes import Changes, Read
 from lakefmt.txn.commit import commit
 from lakefmt.txn.data_files import to_add
@@ -39,7 +39,8 @@ __all__ = ["Transaction"]
 class Transaction:
     """Changes to one version of a table, to be committed together.
 
-    It reads what it is asked to record and writes nothing before ``plan`` or ``commit``. One thread at a time.
+    It reads what it is asked to record and writes nothing before ``plan`` or ``commit``, one of which ends it. One thread
+    at a time.
 
     Args:
         writer: who commits, and where.
@@ -62,6 +63,8 @@ class Transaction:
         self._row_deletes: dict[str, RowDelete] = {}
         self._taken: set[str] = set()  # paths that are removed or rewritten
         self._num_rows_in = 0
+        self._given: dict[str, bool] = {}  # paths added that were not written for this, and their data_change
+        self._ended = False
 
     # --- what it read ----------------------------------------------------------------------------------------
 
@@ -82,13 +85,19 @@ class Transaction:
     # --- files -----------------------------------------------------------------------------------------------
 
     def add(self, *files: AddFile) -> None:
-        """Let data files come that are there already; they are not deleted if the commit fails."""
+        """Let data files come that are in storage already; they are not deleted if the commit fails.
+
+        One that is part of the version and stays comes only to mend what is said of it (``data_change`` false), in a
+        transaction that removes nothing.
+        """
+        self._given |= {canonical_path(file.path): file.data_change for file in files}
         self._changes = replace(self._changes, adds=(*self._changes.adds, *files))
 
     def add_written(self, files: Sequence[WrittenFile]) -> None:
         """Let files come that were written for this commit; they are deleted once it has certainly failed."""
         now_ms = self._writer.environment.now_ms()
-        self.add(*(to_add(file, self.snapshot, now_ms) for file in files))
+        adds = [to_add(file, self.snapshot, now_ms) for file in files]
+        self._changes = replace(self._changes, adds=(*self._changes.adds, *adds))
         self._stage(file.key for file in files)
         self._num_rows_in += sum(file.num_rows for file in files)
 
@@ -216,8 +225,19 @@ class Transaction:
         """Return all of it as changes that can be committed; writes the deletion vectors, which no version names yet.
 
         Raises:
+            InvalidInputError: it was planned or committed before: it may be in the table. Or a file that is added is
+                part of the table already.
             StoreError: storage refused.
         """
+        if self._ended:
+            raise InvalidInputError(
+                "The transaction has been committed, or tried to be",
+                table=self.snapshot.table_uri,
+                version=self.snapshot.version,
+                hint="Look at the newest version, and put another one together on it",
+            )
+        self._ended = True
+        self._check_given()
         deletes = tuple(self._row_deletes.values())
         outputs = [output for rewrite in self._changes.rewrites for output in rewrite.outputs]
         changes = replace(self._changes, row_deletes=deletes, hand_back=hand_back)
@@ -265,6 +285,28 @@ class Transaction:
                     path=path,
                 )
             self._taken.add(key)
+
+    def _check_given(self) -> None:
+        """Raise where a file that is added is part of the version and stays: checksum files would count it twice.
+
+        A commit that only mends what is said of files is known by removing none.
+        """
+        new = {
+            path
+            for path, data_change in self._given.items()
+            if path not in self._taken and (data_change or self._taken)
+        }
+        if not new:
+            return
+        there: list[Any] = self.snapshot.choose_files(PathPruner(frozenset(new))).table["path"].to_pylist()
+        if there:
+            raise InvalidInputError(
+                "A file that is added is part of the table already",
+                table=self.snapshot.table_uri,
+                version=self.snapshot.version,
+                path=there[0],
+                hint="Remove it in the same transaction, or leave it out",
+            )
 
     def _check_positions(self, before: FileRows, rows: DeletedRows, gone: DeletedRows) -> None:
         place: Any = {

@@ -87,6 +87,10 @@ def write_new(
                 version=base.version,
                 hint="Look at its schema, then run it again",
             ) from error
+    except BaseException:
+        # Whatever became of version 0, it names no data.
+        discard_files(files, store)
+        raise
     after, result = once(writer, base, "append", txn, lambda at: append_files(writer, at, files, txn=txn))
     if not result.committed:
         discard_files(files, store)

@@ -164,6 +164,21 @@ def test_a_turn_that_was_taken_at_a_fork_is_free_in_the_child(tmp_path):
     assert table.append(ROWS).version == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_is_half_known_at_a_fork_is_not_believed_in_the_child(tmp_path):
+    table = lakefmt.create(tmp_path / "t", ROWS.schema)
+    stale = lakefmt.open(tmp_path / "t")
+    for _ in range(3):
+        table.append(ROWS)
+    queue = commit_queue(table._store)
+    # As another thread leaves it that is forked away from while it tells of commits.
+    del queue._commits[3]
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(lakefmt.Table.append, (stale, ROWS)).version == 4
+    queue.forget()
+
+
 def test_a_commit_that_gets_no_turn_in_time_says_so_and_leaves_no_files(tmp_path):
     table = lakefmt.create(tmp_path / "t", ROWS.schema, commit_timeout_s=0)
     queue = commit_queue(table._store)

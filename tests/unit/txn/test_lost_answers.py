@@ -16,8 +16,12 @@ from lakefmt.store.retry import RetryPolicy
 from lakefmt.store.s3 import S3Store
 from lakefmt.testing.servers import Fault
 from lakefmt.txn import SYSTEM, Writer
+from lakefmt.txn.commit_queue import commit_queue
 from lakefmt.txn.operations.append import append
+from lakefmt.txn.operations.create import create, plan_create
 from lakefmt.txn.operations.overwrite import overwrite
+from lakefmt.txn.operations.write_new import write_new
+from lakefmt.txn.transaction import Transaction
 
 ROWS = pa.table({"id": [1]})
 
@@ -44,6 +48,33 @@ class UnsureStore(LocalStore):
             self.unreadable -= 1
             raise StoreError("no answer", table=self.uri, path=key)
         return super().read(key)
+
+
+class UnreachableAfterPut(LocalStore):
+    """Local disk of which one look at the log fails, the first after a commit."""
+
+    silent = False
+
+    def put_if_absent(self, key, data):
+        self.silent = super().put_if_absent(key, data)
+        return self.silent
+
+    def info(self, key):
+        self._answer(key)
+        return super().info(key)
+
+    def read(self, key):
+        self._answer(key)
+        return super().read(key)
+
+    def list(self, prefix, *args, **options):
+        self._answer(prefix)
+        return super().list(prefix, *args, **options)
+
+    def _answer(self, key):
+        if self.silent:
+            self.silent = False
+            raise StoreError("no answer", table=self.uri, path=key)
 
 
 class Commits:
@@ -168,6 +199,67 @@ def test_a_conflict_after_a_doubt_that_is_resolved_leaves_no_files(folder):
         overwrite(commits.writer, commits.base, ROWS)
     assert len(set(folder.glob("*.parquet")) - files) == 1
     assert commits.count() == 1
+
+
+def test_deleted_rows_in_doubt_are_not_found_by_a_file_that_was_there_before(folder):
+    lakefmt.create(folder, ROWS.schema, properties={"delta.enableDeletionVectors": "true"})
+    lakefmt.open(folder).append({"id": [1, 2, 3]})
+
+    def meanwhile():
+        for _ in range(2):
+            lakefmt.open(folder).append(ROWS)
+        lakefmt.open(folder).checkpoint()
+        for version in range(3):
+            (folder / "_delta_log" / f"{version:020d}.json").unlink()
+        commit_queue(store).forget()  # all of that was done by another process
+
+    steps = [meanwhile]
+    store = UnsureStore(folder, [False])
+    writer = Writer(store, replace(SYSTEM, sleep=lambda _: steps.pop()() if steps else None))
+    deletion = Transaction(writer, load_snapshot(store), "DELETE")
+    deletion.stage_delete({path: [0] for path in deletion.snapshot.files.table["path"].to_pylist()})
+    with pytest.raises(UnknownOutcomeError):
+        deletion.commit()
+    assert lakefmt.open(folder).count() == 5  # nothing was deleted, and nobody says so
+
+
+def test_a_commit_that_was_made_stands_where_the_look_after_it_fails(folder):
+    lakefmt.create(folder, ROWS.schema, properties={"delta.logRetentionDuration": "interval 1 hour"})
+    store = UnreachableAfterPut(str(folder), fsync=False)
+    after, result = append(Writer(store, replace(SYSTEM, sleep=lambda _: None)), load_snapshot(store), ROWS)
+    assert (after.version, result.version) == (1, 1)
+    assert lakefmt.open(folder).count() == 1
+
+
+def test_a_first_version_in_doubt_is_not_said_to_be_refused(folder):
+    class Refusing(UnsureStore):
+        def put_if_absent(self, key, data):
+            if self.lost:
+                raise StoreError("denied", table=self.uri, path=key)
+            return super().put_if_absent(key, data)
+
+    writer = Writer(Refusing(folder, [True]), replace(SYSTEM, sleep=lambda _: None))
+    with pytest.raises(UnknownOutcomeError):
+        create(writer, plan_create(ROWS.schema, SYSTEM, table=str(folder)))
+    assert lakefmt.open(folder).version == 0
+
+
+def test_a_table_that_cannot_be_created_leaves_no_data_behind(folder):
+    class Refusing(LocalStore):
+        def put_if_absent(self, key, data):
+            raise StoreError("denied", table=self.uri, path=key)
+
+    plan = plan_create(ROWS.schema, SYSTEM, table=str(folder))
+    with pytest.raises(StoreError, match="denied"):
+        write_new(
+            Writer(Refusing(str(folder), fsync=False)),
+            plan,
+            ROWS,
+            join_existing=False,
+            replace_existing=False,
+            truncate_ns=False,
+        )
+    assert list(folder.rglob("*.parquet")) == []
 
 
 @pytest.mark.parametrize("applied", [[True], [False], [False, True]])

@@ -14,6 +14,7 @@ from lakefmt.log import AddFile, DeletionVectorDescriptor
 from lakefmt.snapshot import load_snapshot
 from lakefmt.testing.fault_store import FaultStore
 from lakefmt.testing.rewriter import rewrite_table
+from lakefmt.txn.operations.append import append_files, stage_rows
 from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.statement import run_statement
 from lakefmt.txn.transaction import Transaction
@@ -499,6 +500,48 @@ def test_files_added_by_hand_and_domains_need_their_feature(tmp_path):
     transaction.set_transaction("job", 3)
     transaction.set_transaction("job", 4)
     assert transaction.commit().transactions["job"].version == 4
+
+
+def test_a_transaction_is_committed_once(tmp_path):
+    table = make(tmp_path / "t")
+    transaction = Transaction(writer_of(table), table.snapshot)
+    transaction.add_written(stage_rows(writer_of(table), table.snapshot, {"id": [1, 2]}, truncate_ns=False))
+    transaction.commit()
+    with pytest.raises(InvalidInputError, match="has been committed"):
+        transaction.commit()
+    assert ids_in(tmp_path / "t") == [1, 2]
+
+
+def test_files_that_are_committed_twice_are_there_once_and_stay(tmp_path):
+    table = make(tmp_path / "t")
+    writer = writer_of(table)
+    files = stage_rows(writer, table.snapshot, {"id": [1, 2]}, truncate_ns=False)
+    append_files(writer, table.snapshot, files)
+    with pytest.raises(CommitConflictError, match="added a file that this one adds") as caught:
+        append_files(writer, table.snapshot, files)
+    assert not caught.value.retry_helps
+    assert ids_in(tmp_path / "t") == [1, 2]
+
+
+def test_a_file_of_the_table_is_not_added_to_it_again(tmp_path):
+    # It would be counted twice by the checksum file.
+    table = make(tmp_path / "t", range(5))
+    transaction = Transaction(writer_of(table), table.snapshot)
+    transaction.add(*table.snapshot.files.to_adds())
+    with pytest.raises(InvalidInputError, match="is part of the table already"):
+        transaction.commit()
+    table.append({"id": [5]})
+    transaction = Transaction(writer_of(table), table.snapshot)
+    first, second = table.snapshot.files.to_adds()
+    transaction.add(replace(first, data_change=False))
+    transaction.remove(table.snapshot.files.filter(pa.array([False, True])))
+    with pytest.raises(InvalidInputError, match="is part of the table already"):
+        transaction.commit()
+    table.overwrite({"id": [6]})
+    transaction = Transaction(writer_of(table), table.snapshot)
+    transaction.add(first, second)  # as a restore does
+    transaction.commit()
+    assert ids_in(tmp_path / "t") == list(range(7))
 
 
 def test_rewrites_are_checked_before_anything_is_committed(tmp_path):
