@@ -24,6 +24,7 @@ BENCHMARKS = (
     "open_wide_table",
     "open_without_checkpoint",
     "scan_deleted_rows",
+    "sql_queries",
     "files_touched",
     "import_time",
     "append_memory",

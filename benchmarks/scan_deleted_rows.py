@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.registry import Settings
 
-__all__ = ["measure"]
+__all__ = ["delete_tenth", "measure", "write_trips"]
 
 FILES = 4
 
@@ -39,9 +39,9 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
     """Compare with the same files without vectors; the peers are shown."""
     rows = settings.scaled(full=10_000_000, quick=200_000)
     whole, with_vectors = settings.folder / "whole", settings.folder / "vectors"
-    _write_table(whole, rows)
+    write_trips(whole, rows)
     shutil.copytree(whole, with_vectors, copy_function=os.link)
-    _delete_rows(with_vectors)
+    delete_tenth(with_vectors)
 
     def contender(name: str, scan: Callable[[], pa.Table], role: Role = "shown") -> Contender:
         run = Run(call=lambda: scan().cast(TRIP_SCHEMA), answer=answer_of_rows)
@@ -66,7 +66,8 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
     )
 
 
-def _write_table(path: Path, rows: int) -> None:
+def write_trips(path: Path, rows: int) -> None:
+    """Write so many trips in four files."""
     import lakefmt
 
     table = lakefmt.create(str(path), TRIP_SCHEMA)
@@ -83,7 +84,7 @@ def _kept(ids: Any) -> Any:
     return pa.array((numbers * np.uint64(2_654_435_761) % np.uint64(1 << 32)) % np.uint64(10) != 0)
 
 
-def _delete_rows(path: Path) -> None:
+def delete_tenth(path: Path) -> None:
     """Commit a deletion vector for each file, all of them in one file; that the peers find the same rows is checked."""
     import numpy as np
     import pyarrow.parquet as pq

@@ -1,0 +1,264 @@
+"""SQL over lakefmt tables against DuckDB on the very Parquet files.
+
+Both run the same text in one process that stays open, DuckDB 1.5 over views of `read_parquet`, its metadata cached. The 22 queries of TPC-H
+are one job, one after the other; orders and lineitem are eight files each. The small query is an aggregate over ten small files: what is more than DuckDB's time is planning. Planning alone is all that is done
+before DuckDB is given the text, of ten thousand files, none of which can be left out. Point filters are of a thousand files laid out by the column that is asked for; there DuckDB's own
+`read_parquet` of all files and its delta extension are the peers. Handles stay open; a query is parsed and checked anew each time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from benchmarks.planners import connect_duckdb_with_delta
+from benchmarks.results import Bar, Comparison, compare
+from benchmarks.rounds import Contender, Role, Run
+from benchmarks.scan_deleted_rows import delete_tenth, write_trips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import duckdb
+
+    from benchmarks.registry import Settings
+    from lakefmt import Table
+
+__all__ = ["measure"]
+
+
+def measure(settings: Settings) -> tuple[Comparison, ...]:
+    """Compare each kind of query with its peers."""
+    return (
+        _tpch(settings),
+        _small(settings),
+        _planning(settings),
+        *_points(settings),
+        _deleted(settings),
+    )
+
+
+def _tpch(settings: Settings) -> Comparison:
+    scale = 0.01 if settings.quick else 1
+    source, queries = _generate_tpch(scale)
+    tables: dict[str, Table] = {}
+    for (name,) in source.sql("SELECT table_name FROM duckdb_tables()").fetchall():
+        rows = source.sql(f"FROM {name}").to_arrow_table()
+        tables[name] = _write_files(settings.folder / name, rows, 8 if name in ("orders", "lineitem") else 1)
+    source.close()
+    plain = _plain_views({name: _paths(table) for name, table in tables.items()})
+
+    def with_lakefmt() -> list[pa.Table]:
+        import lakefmt
+
+        return [lakefmt.sql(text, tables).to_arrow() for text in queries]
+
+    def with_duckdb() -> list[pa.Table]:
+        return [plain.sql(text).to_arrow_table() for text in queries]
+
+    return compare(
+        f"The 22 queries of TPC-H at scale {scale}",
+        [
+            _contender("lakefmt", with_lakefmt, _sizes, "subject"),
+            _contender("DuckDB, the same files", with_duckdb, _sizes),
+        ],
+        bar=Bar(ratio=1.1),
+        rounds=settings.rounds,
+    )
+
+
+def _small(settings: Settings) -> Comparison:
+    table = _write_files(settings.folder / "small", _numbers(10_000), 10)
+    plain = _plain_views({"t": _paths(table)})
+    text = "SELECT city, sum(x) AS total FROM t GROUP BY city ORDER BY city"
+
+    def with_lakefmt() -> pa.Table:
+        import lakefmt
+
+        return lakefmt.sql(text, {"t": table}).to_arrow()
+
+    return compare(
+        "A small query of ten small files, warm",
+        [
+            _contender("lakefmt", with_lakefmt, _rows, "subject"),
+            _contender("DuckDB, the same files", lambda: plain.sql(text).to_arrow_table(), _rows),
+        ],
+        bar=Bar(ratio=1.2, difference_ms=2),
+        rounds=settings.rounds,
+        calls_per_round=settings.scaled(full=20, quick=1),
+    )
+
+
+def _planning(settings: Settings) -> Comparison:
+    """Planning alone beside doing nothing: the difference is what a query pays."""
+    files = settings.scaled(full=10_000, quick=100)
+    table = _write_copies(settings.folder / "many", files)
+
+    def plan() -> int:
+        import lakefmt
+
+        query = lakefmt.sql("SELECT city, sum(x) AS total FROM t WHERE id >= 0 GROUP BY city", {"t": table})
+        session = query._open()  # noqa: SLF001 - what a run does before it gives DuckDB the text
+        session.close()
+        return 0
+
+    plan()  # footers are known, as in the second query of a process
+    return compare(
+        f"Planning a query of {files:,} files",
+        [_contender("lakefmt", plan, lambda _: 0, "subject"), _contender("nothing", lambda: 0, lambda _: 0)],
+        bar=Bar(difference_ms=10),
+        rounds=settings.rounds,
+    )
+
+
+def _points(settings: Settings) -> tuple[Comparison, ...]:
+    files = settings.scaled(full=1_000, quick=20)
+    table = _write_files(settings.folder / "points", _numbers(files * 2_000), files)
+    place = table.uri.removeprefix("file://")
+    plain, delta = _plain_views({"t": _paths(table)}), connect_duckdb_with_delta()
+    delta.execute(f"CREATE VIEW t AS FROM delta_scan('{place}')")
+    last = files * 2_000 - 1
+    texts = {
+        "One row": f"SELECT id, x, city FROM t WHERE id = {last // 3}",
+        "1 % of the rows": f"SELECT id, x, city FROM t WHERE id BETWEEN {last // 3} AND {last // 3 + files * 20}",
+    }
+
+    def comparison(what: str, text: str) -> Comparison:
+        def with_lakefmt() -> pa.Table:
+            import lakefmt
+
+            return lakefmt.sql(text, {"t": table}).to_arrow()
+
+        return compare(
+            f"{what} of {files:,} files",
+            [
+                _contender("lakefmt", with_lakefmt, _rows, "subject"),
+                _contender("DuckDB read_parquet, all files", lambda: plain.sql(text).to_arrow_table(), _rows),
+                _contender("DuckDB delta extension", lambda: delta.sql(text).to_arrow_table(), _rows),
+            ],
+            bar=Bar(ratio=0.5),
+            rounds=settings.rounds,
+        )
+
+    return tuple(comparison(what, text) for what, text in texts.items())
+
+
+def _deleted(settings: Settings) -> Comparison:
+    """A two-column aggregate beside the same on the files without vectors, which have a ninth more rows."""
+    import os
+
+    import lakefmt
+
+    rows = settings.scaled(full=10_000_000, quick=200_000)
+    whole, with_vectors = settings.folder / "whole", settings.folder / "vectors"
+    write_trips(whole, rows)
+    shutil.copytree(whole, with_vectors, copy_function=os.link)
+    delete_tenth(with_vectors)
+    tables = {"whole": lakefmt.open(whole), "vectors": lakefmt.open(with_vectors)}
+    text = "SELECT city, sum(fare) AS total FROM {} GROUP BY city"
+
+    def run(name: str) -> Callable[[], pa.Table]:
+        return lambda: lakefmt.sql(text.format(name), tables).to_arrow()
+
+    return compare(
+        f"Two columns of {rows:,} rows aggregated, a tenth deleted by vectors",
+        [
+            _contender("lakefmt", run("vectors"), lambda found: found.num_rows, "subject"),
+            _contender("lakefmt, no row deleted", run("whole"), lambda found: found.num_rows),
+        ],
+        bar=Bar(ratio=2.5),
+        rounds=settings.rounds,
+    )
+
+
+def _contender(
+    name: str, call: Callable[[], Any], answer: Callable[[Any], object], role: Role = "peer"
+) -> Contender:
+    run = Run(call=call, answer=answer)
+    return Contender(name, lambda: run, role)
+
+
+def _rows(found: pa.Table) -> object:
+    return sorted(map(repr, found.to_pylist()))
+
+
+def _sizes(found: list[pa.Table]) -> object:
+    return [(rows.num_rows, rows.column_names) for rows in found]
+
+
+def _generate_tpch(scale: float) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
+    import duckdb
+
+    found = importlib.util.find_spec("duckdb_extension_tpch")
+    assert found is not None
+    assert found.origin is not None
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    folder = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}"
+    connection.execute(f"LOAD '{folder / 'tpch'}.duckdb_extension'")
+    connection.execute(f"CALL dbgen(sf = {scale})")
+    return connection, [text for (text,) in connection.sql("SELECT query FROM tpch_queries()").fetchall()]
+
+
+def _numbers(rows: int) -> pa.Table:
+    return pa.table(
+        {
+            "id": pa.array(range(rows), pa.int64()),
+            "x": pa.array([number % 1000 / 8 for number in range(rows)]),
+            "city": pa.array([f"city {number % 7}" for number in range(rows)]),
+        }
+    )
+
+
+def _write_files(folder: Path, rows: pa.Table, files: int) -> Table:
+    """Write a table of so many files; a checkpoint is left to the log's own rules."""
+    import lakefmt
+
+    table = lakefmt.create(folder, rows.schema, storage_options={"fsync": False})
+    size = -(-max(rows.num_rows, 1) // files)
+    for start in range(0, max(rows.num_rows, 1), size):
+        table.append(rows.slice(start, size))
+    return lakefmt.open(folder)
+
+
+def _write_copies(folder: Path, files: int) -> Table:
+    """Write a table of many files by linking one: what is measured opens none of them."""
+    import os
+
+    import lakefmt
+
+    table = _write_files(folder, _numbers(100), 1)
+    (path,) = table.files()["log_path"].to_pylist()
+    log = folder / "_delta_log"
+    actions = [json.loads(line) for line in (log / f"{1:020}.json").read_text().splitlines()]
+    (add,) = [action["add"] for action in actions if "add" in action]
+    lines = []
+    for number in range(files - 1):
+        os.link(folder / path, folder / f"part-{number}.parquet")
+        lines.append(json.dumps({"add": add | {"path": f"part-{number}.parquet"}}))
+    (log / f"{2:020}.json").write_text("\n".join(lines))
+    return lakefmt.open(folder)
+
+
+def _paths(table: Table) -> list[str]:
+    place = table.uri.removeprefix("file://")
+    return [f"{place}/{path}" for path in table.files()["path"].to_pylist()]
+
+
+def _plain_views(files: Mapping[str, list[str]]) -> duckdb.DuckDBPyConnection:
+    """Return a connection as lakefmt's own is set, with a view of each table's files."""
+    import duckdb
+
+    from lakefmt.databases import available_cores
+
+    connection = duckdb.connect(config={"threads": str(available_cores())})
+    connection.execute("SET GLOBAL parquet_metadata_cache = true")
+    connection.execute("SET TimeZone = 'UTC'")
+    for name, paths in files.items():
+        listed = ", ".join(f"'{path}'" for path in paths)
+        connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}])")
+    return connection
