@@ -21,6 +21,7 @@ BENCHMARKS = (
     "scan_large_table",
     "open_many_commits",
     "plan_million_files",
+    "write_checkpoint",
     "open_wide_table",
     "open_without_checkpoint",
     "scan_deleted_rows",

@@ -1,7 +1,7 @@
 """Logs of tables that were never written: a million data files that exist in the log only.
 
 Planning reads no data file, so none is there. DuckDB makes the columns of the files, the same on every machine; they are
-written as commits, as delta-rs's checkpoint of those, or as the checkpoint that lakefmt is to write.
+written as commits, as delta-rs's checkpoint of those, or as lakefmt's.
 
 The files are those of trips (see ``generated_data``), a thousand a day: ``id`` and ``started_at`` grow with the files and a
 file holds 1,000 of each; ``city``, ``fare``, ``distance`` and ``zone`` are without order, so their bounds leave nothing out.
@@ -10,6 +10,7 @@ file holds 1,000 of each; ``city``, ``fare``, ``distance`` and ``zone`` are with
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -18,7 +19,7 @@ import pyarrow as pa
 from benchmarks.generated_data import trip_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "write_linked_files",
     "write_many_commits",
     "write_next_commit",
+    "write_replacement",
     "write_trip_file",
     "write_trips_log",
     "write_trips_log_with_typed_statistics",
@@ -50,14 +52,6 @@ _TRIP_TYPES = {
     "zone": "integer",
 }
 
-_ARROW_TYPES: dict[str, pa.DataType] = {
-    "long": pa.int64(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-    "string": pa.string(),
-    "double": pa.float64(),
-    "integer": pa.int32(),
-}
-
 
 def write_trips_log(path: Path, files: int) -> None:
     """Write a log whose only checkpoint is delta-rs's: one file, statistics as JSON text."""
@@ -66,51 +60,49 @@ def write_trips_log(path: Path, files: int) -> None:
     _let_delta_rs_checkpoint(path)
 
 
-def write_trips_log_with_typed_statistics(path: Path, files: int, row_group_rows: int = 10_000) -> None:
-    """Write the same log with the checkpoint that lakefmt is to write ("Checkpoint Schema").
+def write_trips_log_with_typed_statistics(path: Path, files: int, policy: str = "classic") -> None:
+    """Write the same log with lakefmt's own checkpoint, statistics both as text and typed, and nothing before it.
 
-    The actions that are one of a kind have a row group of their own, at the front. The files follow in the order of their
-    partitions, in row groups of ``row_group_rows``. Values are kept twice over, as the protocol has them:
-    ``partitionValues`` and ``partitionValues_parsed``, ``stats`` and ``stats_parsed``. ZSTD, a page index; a dictionary
-    only for columns that repeat.
+    Args:
+        path: of the table.
+        files: how many.
+        policy: ``classic`` or ``v2``, which has the files in sidecars.
     """
-    import pyarrow.parquet as pq
+    import lakefmt
 
-    log = _create(path, _TRIP_TYPES, ["day"])
-    for commit in range(1, _COMMITS + 1):
-        _write_commit(log, commit, [])
-    schema = _checkpoint_schema()
-    checkpoint = log / f"{_COMMITS:020}.checkpoint.parquet"
-    with (
-        duckdb.connect() as connection,
-        pq.ParquetWriter(
-            checkpoint,
-            schema,
-            compression="zstd",
-            use_dictionary=[name for name in _leaves(schema) if _repeats(name)],
-            write_page_index=True,
-        ) as writer,
-    ):
-        protocol, metadata = _first_actions(_TRIP_TYPES, ["day"])
-        writer.write_table(pa.Table.from_pylist([{"protocol": protocol}, {"metaData": metadata}], schema))
-        connection.execute("SET TimeZone = 'UTC'")
-        adds = connection.sql(f"SELECT {_typed_add()} AS add FROM ({_trip_files(0, files)})")
-        for batch in adds.to_arrow_reader(row_group_rows):
-            columns = [
-                batch.column("add").cast(field.type)
-                if field.name == "add"
-                else pa.nulls(batch.num_rows, field.type)
-                for field in schema
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=schema), row_group_size=row_group_rows)
-    hint = {
-        "version": _COMMITS,
-        "size": files + 2,
-        "sizeInBytes": checkpoint.stat().st_size,
-        "numOfAddFiles": files,
+    write_trips_log(path, files)
+    log = path / "_delta_log"
+    protocol, metadata = _first_actions(_TRIP_TYPES, ["day"])
+    metadata["configuration"] = {
+        "delta.checkpoint.writeStatsAsStruct": "true",
+        "delta.checkpointPolicy": policy,
     }
-    (log / "_last_checkpoint").write_text(json.dumps(hint))
-    _drop_commits_before(log, _COMMITS)
+    actions: list[dict[str, Any]] = [{"metaData": metadata}]
+    if policy == "v2":
+        features = ["v2Checkpoint"]
+        protocol = {
+            "minReaderVersion": 3,
+            "minWriterVersion": 7,
+            "readerFeatures": features,
+            "writerFeatures": features,
+        }
+        actions.append({"protocol": protocol})
+    _write_commit(log, _COMMITS + 1, map(json.dumps, actions))
+    table = lakefmt.open(path, storage_options={"fsync": False})
+    table.checkpoint()
+    table.close()
+    (log / f"{_COMMITS:020}.checkpoint.parquet").unlink()
+    _drop_commits_before(log, table.version)
+
+
+def write_replacement(path: Path, version: int) -> None:
+    """Add one file as ``version`` to a log of trips, and remove one that was there from the start."""
+    (added,) = _add_lines(_trip_files(10_000_000 + version, 1), batch_rows=1)
+    (first,) = _add_lines(_trip_files(version, 1), batch_rows=1)
+    gone = json.loads(first[0])["add"]
+    remove = {name: gone[name] for name in ("path", "partitionValues", "size")}
+    remove |= {"deletionTimestamp": int(time.time() * 1000), "dataChange": True, "extendedFileMetadata": True}
+    _write_commit(path / "_delta_log", version, [*added, json.dumps({"remove": remove})])
 
 
 def write_wide_log(path: Path, files: int) -> None:
@@ -277,75 +269,6 @@ def _statistics(types: dict[str, str], *, as_text: bool) -> str:
         minValues := struct_pack({", ".join(bound(name, "min") for name in types)}),
         maxValues := struct_pack({", ".join(bound(name, "max") for name in types)}),
         nullCount := struct_pack({", ".join(f"{name} := 0::BIGINT" for name in types)}))"""
-
-
-def _typed_add() -> str:
-    """Return the SQL of a checkpoint's ``add``, out of the columns of ``_trip_files``."""
-    return f"""struct_pack(
-        path := path,
-        partitionValues := MAP {{'day': day::VARCHAR}},
-        size := size,
-        modificationTime := modified_ms,
-        dataChange := false,
-        stats := stats,
-        partitionValues_parsed := struct_pack(day := day),
-        stats_parsed := {_statistics(_TRIP_TYPES, as_text=False)})"""
-
-
-def _checkpoint_schema() -> pa.Schema:
-    text_map = pa.map_(pa.string(), pa.string())
-    bounds = _struct({name: _ARROW_TYPES[kind] for name, kind in _TRIP_TYPES.items()})
-    statistics: dict[str, pa.DataType] = {
-        "numRecords": pa.int64(),
-        "minValues": bounds,
-        "maxValues": bounds,
-        "nullCount": _struct(dict.fromkeys(_TRIP_TYPES, pa.int64())),
-    }
-    actions: dict[str, dict[str, pa.DataType]] = {
-        "protocol": {"minReaderVersion": pa.int32(), "minWriterVersion": pa.int32()},
-        "metaData": {
-            "id": pa.string(),
-            "format": _struct({"provider": pa.string(), "options": text_map}),
-            "schemaString": pa.string(),
-            "partitionColumns": pa.list_(pa.string()),
-            "configuration": text_map,
-            "createdTime": pa.int64(),
-        },
-        "txn": {"appId": pa.string(), "version": pa.int64(), "lastUpdated": pa.int64()},
-        "add": {
-            "path": pa.string(),
-            "partitionValues": text_map,
-            "size": pa.int64(),
-            "modificationTime": pa.int64(),
-            "dataChange": pa.bool_(),
-            "stats": pa.string(),
-            "partitionValues_parsed": _struct({"day": pa.date32()}),
-            "stats_parsed": _struct(statistics),
-        },
-        "remove": {"path": pa.string(), "deletionTimestamp": pa.int64(), "dataChange": pa.bool_()},
-    }
-    return pa.schema([pa.field(kind, _struct(fields)) for kind, fields in actions.items()])
-
-
-def _struct(fields: Mapping[str, pa.DataType]) -> pa.StructType:
-    return pa.struct([pa.field(name, kind) for name, kind in fields.items()])
-
-
-def _leaves(schema: pa.Schema) -> list[str]:
-    """Return the dotted paths of the Parquet columns of a schema."""
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_metadata(schema, sink)
-    parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
-    return [parquet.column(number).path for number in range(len(parquet))]
-
-
-def _repeats(column: str) -> bool:
-    """Say whether a dictionary helps: partition values, counts, and the bounds that take few values."""
-    return column.startswith(("add.partitionValues", "add.stats_parsed.n")) or column.endswith(
-        ("city", "zone")
-    )
 
 
 def _let_delta_rs_checkpoint(path: Path) -> None:

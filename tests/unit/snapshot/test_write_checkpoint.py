@@ -120,6 +120,31 @@ def test_second_checkpoint_writes_what_changed_and_refers_to_the_rest(uri, v2):
     assert snapshot.files.num_files == 29
 
 
+@pytest.mark.parametrize(
+    "where", ["day = DATE '2026-01-20'", "id = 20", "id BETWEEN 19 AND 20 AND day IS NOT NULL"]
+)
+def test_selective_read_opens_the_sidecars_that_may_match_and_no_other(uri, v2, tmp_path, monkeypatch, where):
+    monkeypatch.setattr("lakefmt.manifest.checkpoint.sidecars.SIDECAR_FILES", 7)
+    written = write(uri)
+    assert [tags.num_adds for tags in tags_of(written)] == [7, 7, 7, 7]
+    for sidecar in (*written.sidecars[:2], written.sidecars[3]):
+        (tmp_path / "table" / "_delta_log" / "_sidecars" / sidecar.path).unlink()
+    for commit in range(2):
+        (tmp_path / "table" / "_delta_log" / f"{commit:020}.json").unlink()
+    assert 20 in lakefmt.open(uri).scan(where=where).to_arrow()["id"].to_pylist()
+    with pytest.raises(lakefmt.CorruptTableError, match="gone"):
+        lakefmt.open(uri).to_arrow()
+
+
+def test_sidecars_without_typed_statistics_are_told_apart_by_partition(uri, tmp_path, monkeypatch):
+    monkeypatch.setattr("lakefmt.manifest.checkpoint.sidecars.SIDECAR_FILES", 2)
+    table = create(uri, delta_checkpointPolicy="v2", delta_checkpoint_writeStatsAsStruct="false")
+    table.append(pa.concat_tables([rows(day, day) for day in range(1, 7)]))
+    written = write(uri)
+    (tmp_path / "table" / "_delta_log" / "_sidecars" / written.sidecars[0].path).unlink()
+    assert lakefmt.open(uri).scan(where="day = DATE '2026-01-04'").to_arrow()["id"].to_pylist() == [4]
+
+
 def test_removed_file_leaves_its_sidecar_and_becomes_a_tombstone_of_another(uri, v2):
     first = write(uri)
     v2.overwrite(rows(5, 55), where="day = DATE '2026-01-05'")
