@@ -23,6 +23,7 @@ from lakefmt.errors import (
 )
 from lakefmt.log import encode_commit
 from lakefmt.log.features import check_writable
+from lakefmt.log.listing import find_commit_file
 from lakefmt.log.paths import canonical_path, commit_key
 from lakefmt.snapshot.load import extend_snapshot, load_commits_after
 from lakefmt.snapshot.replay import replay_state
@@ -204,22 +205,28 @@ class _Attempts:
             return None
         if self._looked_long_ago():
             try:
-                cleaned = not base.is_in_log()
-                if cleaned:
-                    self._store.delete([commit_key(version)])
+                if not base.is_in_log():
+                    return self._find_or_take_back(version)
             except LakefmtError as error:
                 # It is there, and whether readers find it nobody knows yet: looked at again before the next attempt.
                 self._doubt = _unsure(error, version)
-                return None
-            if cleaned:
-                _log.warning(
-                    "%s: the log was cleaned past version %d while it was committed", self._store.uri, version
-                )
                 return None
         ours = replace(ours, size_bytes=len(data))
         after = base.advance((ours,), replay_state(base.state, [ours]), version, environment.now_ms())
         self.queue.learn([(version, ours)], after)
         return after
+
+    def _find_or_take_back(self, version: int) -> Snapshot | None:
+        """Return our commit's snapshot where it stands although the version before it is gone; else delete the commit."""
+        store, base = self._store, self._base
+        # Cleaned after the put, it stands: whoever came later has built upon it. On another's version it does not.
+        if find_commit_file(store, base.version) is None:
+            found = find_commit(store, base, self.changes, self._txn_id)
+            if found is not None and found.metadata.id == base.metadata.id:
+                return found
+        _log.warning("%s: the log was cleaned past version %d while it was committed", store.uri, version)
+        store.delete([commit_key(version)])
+        return None
 
     def _looked_long_ago(self) -> bool:
         """Whether the log may have been cleaned past the base since it was last seen there.

@@ -231,6 +231,29 @@ def test_a_commit_that_was_made_stands_where_the_look_after_it_fails(folder):
     assert lakefmt.open(folder).count() == 1
 
 
+def test_a_commit_that_others_built_upon_is_not_made_again_because_the_one_before_it_was_cleaned(folder):
+    # What other cleaners do to a table that had been idle: only what is old goes, up to their checkpoint.
+    lakefmt.create(folder, ROWS.schema)
+    lakefmt.open(folder).append(ROWS)
+    clock = [0.0]
+
+    class Pausing(LocalStore):
+        def put_if_absent(self, key, data):
+            won = super().put_if_absent(key, data)
+            if not clock[0]:
+                clock[0] = 3600.0
+                for _ in range(2):
+                    deltalake.write_deltalake(folder, ROWS, mode="append")
+                clean(folder, 2)
+            return won
+
+    store = Pausing(str(folder), fsync=False)
+    writer = Writer(store, replace(SYSTEM, monotonic_s=lambda: clock[0], sleep=lambda _: None), timeout_s=None)
+    append(writer, load_snapshot(store), ROWS)
+    assert lakefmt.open(folder).count() == 4  # not five
+    assert (folder / "_delta_log" / f"{2:020d}.json").exists()
+
+
 def test_a_first_version_in_doubt_is_not_said_to_be_refused(folder):
     class Refusing(UnsureStore):
         def put_if_absent(self, key, data):
