@@ -248,7 +248,9 @@ def test_a_commit_that_others_built_upon_is_not_made_again_because_the_one_befor
             return won
 
     store = Pausing(str(folder), fsync=False)
-    writer = Writer(store, replace(SYSTEM, monotonic_s=lambda: clock[0], sleep=lambda _: None), timeout_s=None)
+    writer = Writer(
+        store, replace(SYSTEM, monotonic_s=lambda: clock[0], sleep=lambda _: None), timeout_s=None
+    )
     append(writer, load_snapshot(store), ROWS)
     assert lakefmt.open(folder).count() == 4  # not five
     assert (folder / "_delta_log" / f"{2:020d}.json").exists()
