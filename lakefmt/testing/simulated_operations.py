@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from lakefmt.errors import CorruptTableError, InvalidInputError
+from lakefmt.errors import CorruptTableError, InvalidInputError, VersionNotFoundError
 from lakefmt.expressions import parse_predicate
-from lakefmt.log.last_checkpoint import LastCheckpoint, put_last_checkpoint
-from lakefmt.manifest.checkpoint.write import CheckpointKind
-from lakefmt.snapshot.checkpoint import checkpoint_snapshot
 from lakefmt.testing.rewriter import rewrite_table
 from lakefmt.testing.scheduler import label_of
 from lakefmt.txn.changes import Changes
@@ -23,6 +20,7 @@ from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.statement import run_statement
 from lakefmt.txn.transaction import Transaction
 from lakefmt.upkeep import clean_log, compact_log
+from lakefmt.upkeep.checkpoint import write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -164,22 +162,10 @@ def read_rows(writer: SimulatedWriter) -> None:
     writer.refresh()
 
 
-def write_checkpoint(writer: SimulatedWriter) -> None:
-    """Write a checkpoint of a version, and say so."""
-    snapshot, environment = writer.snapshot(), writer.environment()
-    written = checkpoint_snapshot(
-        writer.store, snapshot, now_ms=environment.now_ms(), new_id=environment.new_id
-    )
-    hint = LastCheckpoint(
-        written.version,
-        written.num_actions,
-        written.size_bytes,
-        written.num_adds,
-        v2_name=written.key.rpartition("/")[2] if written.kind is CheckpointKind.V2 else None,
-        v2_size_bytes=written.file_size_bytes,
-        v2_modified_ms=written.modified_ms,
-    )
-    put_last_checkpoint(writer.store, hint)
+def checkpoint_version(writer: SimulatedWriter) -> None:
+    """Write a checkpoint of a version, unless it has been cleaned away."""
+    with contextlib.suppress(VersionNotFoundError):
+        write_checkpoint(writer.store, writer.snapshot(), writer.environment())
 
 
 def compact_commits(writer: SimulatedWriter) -> None:
@@ -209,7 +195,7 @@ OPERATIONS: dict[Callable[[SimulatedWriter], None], int] = {
     rewrite_files: 3,
     set_property: 1,
     read_rows: 2,
-    write_checkpoint: 2,
+    checkpoint_version: 2,
     compact_commits: 1,
     clean_old_log: 1,
     let_days_pass: 1,

@@ -18,6 +18,7 @@ from lakefmt.testing.log_replay import logical_files
 from lakefmt.testing.table_model import ModelViolationError
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
 from lakefmt.upkeep.checksum import write_checksum
+from lakefmt.upkeep.schedule import CheckpointSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ class SimulatedWriter:
         self.table = table
         self._timeout_s = timeout_s
         self._skew_ms = table.draw.randrange(-_LONGEST_SKEW_MS, _LONGEST_SKEW_MS)
-        self.store = table.open_store()
+        self._open_store()
         self._snapshot: Snapshot | None = None
 
     def run(self, operations: Sequence[Callable[[SimulatedWriter], None]]) -> None:
@@ -53,7 +54,7 @@ class SimulatedWriter:
             try:
                 operation(self)
             except WriterKilledError:
-                self.store = self.table.open_store()
+                self._open_store()
                 self._snapshot = None
             except StoreError:
                 continue
@@ -96,7 +97,7 @@ class SimulatedWriter:
             self.store,
             self.environment(attempt.label),
             timeout_s=self._timeout_s,
-            after_commit=(self._write_checksum,),
+            after_commit=(self._write_checksum, self._checkpoints.follow_in_line),
         )
         try:
             self._snapshot, attempt.version = work(writer)
@@ -111,6 +112,11 @@ class SimulatedWriter:
             raise ModelViolationError(f"{attempt.kind} ended in {error!r}") from error
         else:
             attempt.outcome = "acknowledged"
+
+    def _open_store(self) -> None:
+        """Be a new process."""
+        self.store = self.table.open_store()
+        self._checkpoints = CheckpointSchedule(self.store, self.environment())
 
     def _write_checksum(self, after: Snapshot) -> None:
         write_checksum(self.store, after)

@@ -76,6 +76,11 @@ class CheckpointSchedule:
         if self._is_due(after):
             background.submit(self._store.identity, _JOB, lambda: self._write_if_due(after))
 
+    def follow_in_line(self, after: Snapshot) -> None:
+        """Do the same in the caller's thread, where a simulation decides what happens when. Raises as ``write``."""
+        if self._is_due(after):
+            self._write_if_due(after)
+
     def write(self, snapshot: Snapshot) -> CheckpointResult:
         """Write a checkpoint of ``snapshot`` now, in the caller's thread. Raises as ``write_checkpoint``."""
         began_s = time.perf_counter()

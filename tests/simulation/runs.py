@@ -20,7 +20,8 @@ _PROPERTIES = (
     {"delta.isolationLevel": "Serializable"},
     {"delta.enableInCommitTimestamps": True},
     {"delta.enableDeletionVectors": False},
-    {"delta.checkpointPolicy": "v2"},
+    {"delta.checkpointInterval": 2},
+    {"delta.checkpointInterval": 3, "delta.checkpointPolicy": "v2"},
     {"delta.enableRowTracking": True},
 )
 _RATES = (0.01, 0.05, 0.2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from lakefmt.testing.faults import Fault
-from lakefmt.testing.simulated_operations import append_rows, clean_old_log, write_checkpoint
+from lakefmt.testing.simulated_operations import append_rows, checkpoint_version, clean_old_log
 from lakefmt.testing.simulated_table import SimulatedTable
 from lakefmt.testing.simulated_writer import SimulatedWriter
 
@@ -37,7 +37,7 @@ def stand_still(timeout_s, *, days, properties=None, cheap=True, fault=None):
         paused.append(call.key)
         other.run([append_rows] * 4)
         other.refresh()
-        write_checkpoint(other)
+        checkpoint_version(other)
         table.scheduler.sleep(days * DAY_S)
         other.run([append_rows, clean_old_log])
 
