@@ -266,7 +266,7 @@ def as_bounds(found: Any, type_: pa.DataType) -> Any:
             import pyarrow.compute as pc
 
             found = _where(pc.less(pc.abs(found), pa.scalar(_EXACT_INTEGERS, found.type)), found)
-        if pa.types.is_timestamp(found.type) and found.type.unit == "ns":  # as INT96 is read
+        if pa.types.is_timestamp(found.type) and found.type.unit == "ns":
             import pyarrow.compute as pc
 
             found = pc.floor_temporal(found, unit="microsecond")  # as writers cut: maxima are raised again

@@ -64,7 +64,21 @@ class ActionFile:
         """The columns as Arrow types."""
         with self.reading():
             schema: pa.Schema = self.metadata.schema.to_arrow_schema()
-            return schema
+            return pa.schema(
+                [field.with_type(self._with_instants(field.type, field.name)) for field in schema]
+            )
+
+    @cached_value
+    def _int96(self) -> frozenset[str]:
+        """The Parquet columns, names joined with dots, that hold instants as Spark's INT96, which has no statistics."""
+        columns = self.metadata.schema
+        return frozenset(
+            [
+                columns.column(place).path
+                for place in range(len(columns))
+                if columns.column(place).physical_type == "INT96"
+            ]
+        )
 
     @cached_value
     def leaves(self) -> dict[str, int]:
@@ -119,7 +133,7 @@ class ActionFile:
             return {path: arrow.chunked_array([], self.type_of(path)) for path in paths}
         with self._open() as parquet:
             table = parquet.read_row_groups(list(groups), columns=[".".join(p) for p in paths])
-            return _checked(_pick(table, paths))
+            return _checked(self._instants(_pick(table, paths)))
 
     def read_struct(self, path: FieldPath, groups: Sequence[int]) -> Any:
         """Return the top-level column of a path over the rows of the groups, with no other member than the path's."""
@@ -160,6 +174,7 @@ class ActionFile:
             for batch in parquet.iter_batches(batch_rows, list(groups), columns=columns):
                 column: Any = batch.column(batch.schema.get_field_index(name))
                 column.validate(full=True)
+                column = self._instants({(name,): column})[(name,)]
                 values = column.drop_null() if column.null_count else column
                 if len(values):
                     yield values
@@ -175,7 +190,7 @@ class ActionFile:
                 rows -= batch.num_rows
                 if rows <= 0:
                     break
-            return _checked(_pick(pa.Table.from_batches(batches), paths))
+            return _checked(self._instants(_pick(pa.Table.from_batches(batches), paths)))
 
     def read_rows(self, paths: Sequence[FieldPath], rows: pa.Int64Array) -> dict[FieldPath, Any] | None:
         """Return columns of a few rows of the file, None where there is no quick way to them.
@@ -217,7 +232,27 @@ class ActionFile:
             import pyarrow.compute as pc
 
             found = found.filter(pc.is_in(found["row"], value_set=rows))
-        return {path: found.column(place) for place, path in enumerate(paths)}
+        return self._instants({path: found.column(place) for place, path in enumerate(paths)})
+
+    def _instants(self, columns: dict[FieldPath, Any]) -> dict[FieldPath, Any]:
+        """Return columns with INT96 as what it is, an instant: a reader of Parquet makes local times of it."""
+        if not self._int96:
+            return columns
+        found: dict[FieldPath, Any] = {}
+        for path, column in columns.items():
+            kind = self._with_instants(column.type, ".".join(path))
+            found[path] = column if kind == column.type else column.cast(kind, safe=False)
+        return found
+
+    def _with_instants(self, kind: Any, path: str) -> Any:
+        if not self._int96:
+            return kind
+        if pa.types.is_struct(kind):
+            fields = [kind.field(place) for place in range(kind.num_fields)]
+            return pa.struct(
+                [each.with_type(self._with_instants(each.type, f"{path}.{each.name}")) for each in fields]
+            )
+        return pa.timestamp("us", "UTC") if path in self._int96 else kind
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -261,6 +296,8 @@ class ActionFile:
                 pq.ParquetFile(
                     source,
                     metadata=metadata,
+                    # Nanoseconds would wrap around outside of the years 1677 to 2262.
+                    coerce_int96_timestamp_unit="us",
                     # Few large requests where a request costs.
                     pre_buffer=local is None,
                     buffer_size=_PAGE_BUFFER_BYTES if streamed and local is not None else 0,
