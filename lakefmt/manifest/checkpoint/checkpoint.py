@@ -196,6 +196,14 @@ class Checkpoint:
             raise self._corrupt(f"it refers to a sidecar by {sidecar.path!r}, which names no file")
         return ActionFile(self._store, f"{SIDECAR_FOLDER}/{name}", sidecar.size_bytes, self._files[0].version)
 
+    def lists_files_itself(self) -> bool:
+        """Whether file actions are in it, not in its sidecars alone; both may not be ("V2 Spec"), and are met."""
+        if _is_json(self._files[0]):
+            return bool(self._inline.adds or self._inline.removes)
+        return any(
+            file.groups_with((kind, "path")) for file in self._action_files for kind in ("add", "remove")
+        )
+
     def inline_files(self, keys: Sequence[str]) -> list[FileList]:
         """Return the files that a JSON checkpoint lists itself."""
         adds = self._inline.adds

@@ -24,7 +24,7 @@ from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.manifest.path_columns import canonical_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
     from lakefmt.manifest.checkpoint.content import CheckpointContent
@@ -210,16 +210,18 @@ class SidecarWriter:
         return sidecar
 
 
-def reusable_sidecars(
-    sidecars: Iterable[Sidecar], layout: ActionLayout
-) -> list[tuple[Sidecar, SidecarTags]] | None:
-    """Return sidecars with their tags if a new checkpoint may refer to them, None if it may not to one of them.
+def reusable_sidecars(base: Checkpoint, layout: ActionLayout) -> list[tuple[Sidecar, SidecarTags]] | None:
+    """Return a checkpoint's sidecars with their tags if a new one may refer to them, None if it may not to one of them.
 
-    Spark reads all sidecars of a checkpoint with the columns of the first one, so all must have the same.
+    Spark reads all sidecars of a checkpoint with the columns of the first one, so all must have the same. And they must
+    be all that the checkpoint has of files: what it lists beside them would be lost.
     """
+    sidecars = base.state.sidecars
     found = [(sidecar, SidecarTags.of(sidecar)) for sidecar in sidecars]
     tagged = [(sidecar, tags) for sidecar, tags in found if tags is not None and tags.layout == layout.digest]
-    return tagged if tagged and len(tagged) == len(found) else None
+    if not tagged or len(tagged) < len(found) or base.lists_files_itself():
+        return None
+    return tagged
 
 
 def _pool(

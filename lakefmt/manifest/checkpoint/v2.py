@@ -96,7 +96,7 @@ def write_v2(
         )
 
     base = content.base
-    reused = reusable_sidecars(base.state.sidecars, layout) if isinstance(base, Checkpoint) else None
+    reused = reusable_sidecars(base, layout) if isinstance(base, Checkpoint) else None
     if isinstance(base, Checkpoint) and reused is not None:
         changed = writer()
         manifest = publish(changed.write_changed(base, reused), changed)

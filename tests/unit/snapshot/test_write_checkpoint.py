@@ -1,7 +1,9 @@
 import uuid
 
 import deltalake
+import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lakefmt
@@ -175,6 +177,33 @@ def test_sidecars_of_other_columns_are_not_referred_to(uri, v2):
     second = write(uri, changed)
     assert not {sidecar.path for sidecar in first.sidecars} & {sidecar.path for sidecar in second.sidecars}
     assert sum(tags.num_adds for tags in tags_of(second)) == 29
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_files_that_another_writer_listed_beside_our_sidecars_are_kept(uri, v2, tmp_path, form):
+    written = write(uri, kind=CheckpointKind.V2 if form == "json" else CheckpointKind.V2_CLASSIC_NAME)
+    v2.append(rows(1, 100))
+    log = tmp_path / "table" / "_delta_log"
+    added = next(
+        a for a in map(orjson.loads, (log / f"{2:020}.json").read_bytes().splitlines()) if "add" in a
+    )
+    name = f"{2:020}.checkpoint.{uuid.uuid4()}.{form}"
+    if form == "json":
+        (log / name).write_bytes(
+            (tmp_path / "table" / written.key).read_bytes() + orjson.dumps(added) + b"\n"
+        )
+    else:
+        manifest = pq.read_table(tmp_path / "table" / written.key)
+        kind = manifest.schema.field("add").type
+        members = {
+            name: added["add"].get(name) for name in ("path", "size", "modificationTime", "dataChange")
+        }
+        members["partitionValues"] = list(added["add"]["partitionValues"].items())
+        row = pa.table({"add": pa.array([members], kind)})
+        pq.write_table(pa.concat_tables([manifest, row], promote_options="default"), log / name)
+    v2.append(rows(1, 101))
+    write(uri)
+    assert reload(uri).files.num_files == 30
 
 
 def test_checkpoint_without_its_old_sidecars_is_written_whole(uri, v2, tmp_path):
