@@ -52,6 +52,7 @@ _RETENTION: Final = "delta.logRetentionDuration"
 _ENABLED: Final = "delta.enableExpiredLogCleanup"
 _PROTECTION: Final = "checkpointProtection"
 _PROTECTED_BEFORE: Final = "delta.requireCheckpointProtectionBeforeVersion"
+_MOST_DIGITS: Final = 20  # of a version
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,8 @@ def _may_truncate_before(snapshot: Snapshot, version: int) -> bool:
     if _PROTECTION not in (snapshot.protocol.writer_features or ()):
         return True
     text = snapshot.metadata.configuration.get(_PROTECTED_BEFORE, "0")
-    return text.isascii() and text.isdigit() and version >= int(text)
+    # Longer than any version is none that makes sense, and Python reads no number of any length.
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and version >= int(text)
 
 
 def _delete_planned(store: Store, plan: CleanupPlan, staged: Sequence[ObjectInfo]) -> None:

@@ -159,7 +159,9 @@ def test_retention_that_was_changed_since_the_handle_looked_counts(table):
     assert clean(table).num_commits == 0
 
 
-@pytest.mark.parametrize(("before", "cleaned"), [("6", True), ("7", False), ("x", False)])
+@pytest.mark.parametrize(
+    ("before", "cleaned"), [("6", True), ("7", False), ("x", False), ("9" * 5_000, False)]
+)
 def test_protected_checkpoints_go_in_one_piece_or_not_at_all(table, before, cleaned):
     rewrite_property(
         table, "delta.requireCheckpointProtectionBeforeVersion", before, features=["checkpointProtection"]
