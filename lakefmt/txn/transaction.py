@@ -12,6 +12,7 @@ from lakefmt.log.features import supported_features
 from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.deletion_vectors import DeletedRows
 from lakefmt.manifest.file_list import FileList
+from lakefmt.scan.locate import locate
 from lakefmt.scan.prune import PathPruner, PredicatePruner
 from lakefmt.txn.changes import Changes, Read
 from lakefmt.txn.commit import commit
@@ -162,7 +163,8 @@ class Transaction:
 
         Args:
             inputs: paths of files of the version.
-            outputs: the files written, with ``numRecords`` in their statistics.
+            outputs: the files written for this, with ``numRecords`` in their statistics; they are deleted once the
+                commit has certainly failed.
             row_map: where the rows went; None if they were kept in order: the outputs one after the other hold the rows
                 of the inputs one after the other.
 
@@ -188,6 +190,7 @@ class Transaction:
             keeps_vectors=_vectors_allowed(self.snapshot),
         )
         self._changes = replace(self._changes, rewrites=(*self._changes.rewrites, rewrite))
+        self._stage(locate(self._writer.store, file.path) for file in files)
 
     # --- what is not rows ------------------------------------------------------------------------------------
 

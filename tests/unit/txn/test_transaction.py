@@ -14,6 +14,7 @@ from lakefmt.log import AddFile, DeletionVectorDescriptor
 from lakefmt.snapshot import load_snapshot
 from lakefmt.testing.fault_store import FaultStore
 from lakefmt.testing.rewriter import rewrite_table
+from lakefmt.txn import Changes, commit
 from lakefmt.txn.operations.append import append_files, stage_rows
 from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.statement import run_statement
@@ -484,8 +485,6 @@ def test_a_conflict_names_who_won_for_whom(tmp_path):
     changes = Transaction(writer_of(table), table.snapshot, "RESTORE")
     changes.remove(table.snapshot.files)
     plan = changes.plan()
-    from lakefmt.txn import commit
-
     won = commit(writer_of(table), table.snapshot, replace(plan, more_info={"userName": "ada"}))
     with pytest.raises(CommitConflictError, match=r"version 2 \(RESTORE by lakefmt/.* for ada\)"):
         stale.overwrite({"id": [1]})
@@ -500,6 +499,21 @@ def test_files_added_by_hand_and_domains_need_their_feature(tmp_path):
     transaction.set_transaction("job", 3)
     transaction.set_transaction("job", 4)
     assert transaction.commit().transactions["job"].version == 4
+
+
+def test_a_rewrite_that_certainly_failed_leaves_no_outputs(tmp_path):
+    table = make(tmp_path / "t", range(5), range(5, 9))
+    before = files_in(tmp_path / "t")
+
+    def change_properties():
+        metadata = table.snapshot.metadata
+        configuration = {**metadata.configuration, "delta.appendOnly": "true"}
+        changes = Changes("SET TBLPROPERTIES", metadata=replace(metadata, configuration=configuration))
+        commit(writer_of(table), load_snapshot(table._store), changes)
+
+    with pytest.raises(CommitConflictError, match="appendOnly"):
+        rewrite_table(writer_of(table), table.snapshot, between=change_properties)
+    assert files_in(tmp_path / "t") == before
 
 
 def test_a_transaction_is_committed_once(tmp_path):
@@ -564,8 +578,6 @@ def test_a_file_that_was_restored_to_another_vector_is_read_as_it_is_now(tmp_pat
     restore.remove(base.files)
     plan = restore.plan()
     (add,) = base.files.to_adds()
-    from lakefmt.txn import commit
-
     commit(writer_of(table), base, replace(plan, adds=(replace(add, deletion_vector=None),)))
     delete(table, base, {path: [5]})
     assert ids_in(tmp_path / "t") == [0, 1, 2, 3, 4, 6, 7, 8, 9]
