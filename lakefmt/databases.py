@@ -12,14 +12,23 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     import duckdb
+    import pyarrow as pa
 
-__all__ = ["ProcessDatabase", "QueryDatabase", "available_cores", "isolated", "querying", "reading_files"]
+__all__ = [
+    "ProcessDatabase",
+    "QueryDatabase",
+    "available_cores",
+    "isolated",
+    "querying",
+    "reading_files",
+    "relation_to_table",
+]
 
 
 class ProcessDatabase:
@@ -100,6 +109,17 @@ class QueryDatabase(ProcessDatabase):
         connection.execute(f"SET allowed_directories = [{folders}]")
         connection.execute("SET enable_external_access = false")
         return connection
+
+
+def relation_to_table(relation: Any) -> pa.Table:
+    """Return the rows of a query, gathered by all threads; its Arrow stream would be filled by one alone.
+
+    Not of ``execute``, whose result copies the rows once more.
+    """
+    # DuckDB 1.4 has the older name only, 2.0 the newer.
+    to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
+    table: pa.Table = to_table()
+    return table
 
 
 def available_cores() -> int:

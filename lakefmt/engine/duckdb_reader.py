@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.databases import reading_files
+from lakefmt.databases import reading_files, relation_to_table
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.parquet_reader import Unit, read_unit
 from lakefmt.engine.projection import find_column, repeat_value
@@ -95,7 +95,7 @@ def read_with_duckdb(
     cursor.execute("SET enable_progress_bar = false")  # of the session; it would print from worker threads
     try:
         relation: Any = cursor.sql(_query(store, tasks, spec, predicate), params=predicate.params)
-        for rows in [_to_table(relation)] if whole else _to_tables(relation):
+        for rows in [relation_to_table(relation)] if whole else _to_tables(relation):
             yield _in_result_types(rows, tasks[0], spec)
     except (duckdb.Error, pa.ArrowException) as error:
         raise _explain(error, store, tasks, spec) from error
@@ -154,13 +154,6 @@ def _find_damage(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec) -> Lak
     except LakefmtError as error:
         return error
     return None
-
-
-def _to_table(relation: Any) -> pa.Table:
-    # DuckDB 1.4 has the older name only, 2.0 the newer. Not `execute`, whose result copies the rows once more.
-    to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
-    table: pa.Table = to_table()
-    return table
 
 
 def _to_tables(relation: Any) -> Iterator[pa.Table]:

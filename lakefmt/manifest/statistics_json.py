@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import orjson
 import pyarrow as pa
 
-from lakefmt.databases import isolated
+from lakefmt.databases import isolated, relation_to_table
+from lakefmt.expressions.duckdb_errors import resource_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,9 +95,11 @@ def _extract_by_duckdb(
     try:
         connection.register("documents", documents)
         # Not by the Arrow stream of the relation, which one thread alone fills.
-        found = connection.sql(_query(documents.schema.names[0], wanted)).to_arrow_table()
+        found = relation_to_table(connection.sql(_query(documents.schema.names[0], wanted)))
         return [_combined(column) for column in found.columns]
     except duckdb.Error as error:
+        if (too_large := resource_error(error, table=None)) is not None:
+            raise too_large from error
         # An error of the stream comes back as one of DuckDB's, its kind lost.
         raise ValueError(f"its statistics cannot be read: {error}") from error
     finally:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.databases import isolated
+from lakefmt.databases import isolated, relation_to_table
 from lakefmt.expressions import duckdb_type, quote_identifier
 from lakefmt.query.errors import invalid_query
 from lakefmt.query.sources import TableSource
@@ -107,9 +107,7 @@ class Bound:
 
 def relation_schema(relation: Any) -> pa.Schema:
     """Return the columns of a relation of DuckDB's as Arrow has them; nothing of it is run."""
-    none = relation.limit(0)
-    to_table = getattr(none, "to_arrow_table", None) or none.fetch_arrow_table
-    schema: pa.Schema = to_table().schema
+    schema = relation_to_table(relation.limit(0)).schema
     return pa.schema([field.with_name(name) for field, name in zip(schema, relation.columns, strict=True)])
 
 

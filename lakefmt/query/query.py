@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
+from lakefmt.databases import relation_to_table
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError
 from lakefmt.query.bind import bind, relation_schema
@@ -237,9 +238,7 @@ class Query:
     def _shown(self) -> pa.Table:
         session = self._open()
         try:
-            relation = session.relation().limit(FIRST_ROWS)
-            to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
-            rows: pa.Table = to_table()
+            rows = relation_to_table(session.relation().limit(FIRST_ROWS))
             return rows.rename_columns(self.schema.names)
         finally:
             session.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.databases import querying
+from lakefmt.databases import querying, relation_to_table
 from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import failed_query
@@ -127,9 +127,7 @@ class Session:
         """Run the query and return all rows."""
         relation = self.relation()
         try:
-            # DuckDB 1.4 has the older name only, 2.0 the newer.
-            to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
-            rows: pa.Table = to_table()
+            rows = relation_to_table(relation)
         except Exception as error:
             raise self.explain_failure(error) from error
         return rows
