@@ -205,13 +205,23 @@ def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource)
     for variable, content in rows.bits.items():
         _set_variable(cursor, variable, pa.array([content], pa.binary()), "BIT")
     for stream, source in rows.streams.items():
-        cursor.register(stream, source)
+        cursor.register(stream, _readable_twice(source))
     # Every list of paths is gone through where it is bound: the view is bound over one path each, and used over all.
     for variable, paths in rows.files.items():
         _set_variable(cursor, variable, _as_list(paths.slice(0, 1)))
     cursor.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS {rows.query}")
     for variable, paths in rows.files.items():
         _set_variable(cursor, variable, _as_list(paths))
+
+
+def _readable_twice(source: Any) -> Any:
+    """Return rows that one query may scan at two places; of a stream DuckDB 1.4 takes a single capsule for both."""
+    import duckdb
+
+    is_stream = hasattr(source, "__arrow_c_stream__") and not type(source).__module__.startswith(
+        ("pyarrow", "pandas")
+    )
+    return pa.table(source) if is_stream and duckdb.__version__.startswith("1.4.") else source
 
 
 def _as_list(values: Any) -> pa.Array[Any]:
@@ -228,6 +238,7 @@ def _set_variable(cursor: duckdb.DuckDBPyConnection, name: str, value: pa.Array[
 
 def _make_data_view(cursor: duckdb.DuckDBPyConnection, name: str, data: Any) -> None:
     """Register data under a name; DuckDB 1.5 has Arrow filter what it reads from Arrow, to which NaN is no number's greater."""
+    data = _readable_twice(data)
     schema = getattr(data, "schema", None)
     if not isinstance(schema, pa.Schema):
         schema = pa.schema(data) if hasattr(data, "__arrow_c_schema__") else None

@@ -50,7 +50,7 @@ CASES = [
     ("SELECT k, sum(id) FROM trips WHERE id < 6 GROUP BY k HAVING sum(id) > 1", 6),
     ("SELECT id, row_number() OVER (ORDER BY id) FROM trips WHERE id > 5", 2),
     ("SELECT id FROM trips QUALIFY row_number() OVER (ORDER BY id DESC) = 1", 8),
-    ("SELECT list_filter([1, 2, 3], x -> x = 2) FROM trips WHERE list_contains([1, 2], id)", None),
+    ("SELECT list_filter([1, 2, 3], lambda x: x = 2) FROM trips WHERE list_contains([1, 2], id)", None),
     # several places
     ("SELECT id FROM trips WHERE id = 1 UNION ALL SELECT id FROM trips WHERE id = 2", 2),
     ("SELECT id FROM trips WHERE id = 1 UNION ALL SELECT id FROM trips", 8),

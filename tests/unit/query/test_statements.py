@@ -22,7 +22,7 @@ READING = [
     "SELECT * REPLACE (id + 1 AS id) FROM trips",
     "SELECT * RENAME (id AS number) FROM trips",
     "SELECT id, fare FROM trips QUALIFY rank() OVER (PARTITION BY k ORDER BY fare) = 1",
-    "SELECT list_transform([1, 2], x -> x + 1), [x * 2 FOR x IN [1, 2] IF x > 1]",
+    "SELECT list_transform([1, 2], lambda x: x + 1), [x * 2 FOR x IN [1, 2] IF x > 1]",
     "SELECT unnest([1, 2, 3]), unnest({'a': 1, 'b': 2})",
     "SELECT 'abc' ~ 'b', 'abc' ~ 'a.c', [10, 20, 30][2], 'hello'[2:3], {'a': 1}.a",
     "SELECT (k IN (SELECT k FROM shops)) IS NULL FROM trips",
