@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from lakefmt.manifest import FileList
 
 __all__ = ["Totals"]
+
+# Engines that carry these figures from commit to commit themselves, by how their ``engineInfo`` begins.
+_COUNTING: Final = ("lakefmt/", "Apache-Spark/", "Databricks-Runtime/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,18 @@ class Totals:
     def after(self, commits: Iterable[Commit]) -> Totals | None:
         """Return the totals after more commits; None where those do not tell for certain.
 
-        They do as long as what they add was not there before and what they remove was. Commits that only mend what is
-        said of files (statistics, row ids) add files that are there, and some remove what is gone to keep its deletion
-        vector: those are known by moving no rows in only one direction.
+        They do as long as what they add was not there before and what they remove was. The protocol does not ask that
+        of writers, and whoever lets users put commits together adds files twice; those that count so themselves see to
+        it. But even their commits that only mend what is said of files (statistics, row ids) add files that are there,
+        and some remove what is gone to keep its deletion vector: those are known by moving no rows in only one direction.
         """
         total = self
         for commit in commits:
+            engine = None if commit.info is None else commit.info.engine_info
+            if engine is None or not engine.startswith(_COUNTING):
+                if commit.adds or commit.removes:
+                    return None
+                continue
             if _mends(commit.adds, commit.removes) or _mends(commit.removes, commit.adds):
                 return None
             come, go = _add_up(commit.adds), _add_up(commit.removes)

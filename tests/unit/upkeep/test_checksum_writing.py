@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import deltalake
 import orjson
@@ -11,9 +12,9 @@ import pytest
 
 import lakefmt
 from lakefmt.errors import StoreError
-from lakefmt.log import AddFile, Commit, DeletionVectorDescriptor, RemoveFile
+from lakefmt.log import AddFile, Commit, CommitInfo, DeletionVectorDescriptor, RemoveFile, encode_commit
 from lakefmt.log.checksum import load_checksum
-from lakefmt.log.paths import LogFile, LogFileKind, checksum_key
+from lakefmt.log.paths import LogFile, LogFileKind, checksum_key, commit_key
 from lakefmt.snapshot import load_snapshot
 from lakefmt.snapshot.totals import Totals
 from lakefmt.snapshot.verify import find_discrepancies
@@ -181,4 +182,20 @@ def remove(path, size_bytes=10, **more):
     ],
 )
 def test_what_a_commit_makes_of_the_totals(commit, after):
-    assert Totals(5, 100, 1, 4).after([commit]) == after
+    by_us = replace(commit, info=CommitInfo(engine_info="lakefmt/0"))
+    assert Totals(5, 100, 1, 4).after([by_us]) == after
+    # Others may add what is there already, and remove what is not.
+    by_others = replace(commit, info=CommitInfo(engine_info="delta-rs:0"))
+    assert Totals(5, 100, 1, 4).after([by_others]) == (after if commit == Commit() else None)
+
+
+def test_a_file_that_others_added_twice_is_counted_once(tmp_path):
+    # As loaders that register files do when they are run again. It may not turn the table into one that does not add up.
+    table = lakefmt.write(tmp_path / "t", ROWS)
+    (file,) = table.snapshot.files.to_adds()
+    again = Commit(adds=(file,), info=CommitInfo(engine_info="loader"))
+    (tmp_path / "t" / commit_key(2)).write_bytes(encode_commit(again))
+    table.refresh()
+    table.append(ROWS)
+    assert checksum_of(table).num_files == 2
+    assert lakefmt.open(tmp_path / "t").append(ROWS).version == 4
