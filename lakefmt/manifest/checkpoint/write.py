@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from lakefmt.errors import InvalidInputError
 from lakefmt.log.paths import LogFile, LogFileKind, checkpoint_key
 from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.classic import write_classic
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lakefmt.store import Store
 
 __all__ = ["CheckpointKind", "WrittenCheckpoint", "choose_kind", "write_checkpoint"]
+
+_RETENTION: Final = "delta.deletedFileRetentionDuration"
 
 
 class CheckpointKind(Enum):
@@ -99,7 +102,7 @@ def write_checkpoint(
     """
     chosen = choose_kind(content) if kind is None else kind
     layout = ActionLayout(content)
-    expired_ms = now_ms - content.properties.deleted_file_retention_ms
+    expired_ms = _expired_ms(content, now_ms)
     if chosen is CheckpointKind.CLASSIC:
         key = checkpoint_key(content.version)
         written = write_classic(store, key, content, layout, expired_ms=expired_ms)
@@ -136,3 +139,15 @@ def write_checkpoint(
         sidecars=manifest.sidecars,
         modified_ms=now_ms,
     )
+
+
+def _expired_ms(content: CheckpointContent, now_ms: int) -> int:
+    """Return the moment up to which tombstones are left out; before all of them where the table's word makes no sense."""
+    from lakefmt.properties import TableProperties
+
+    configuration = content.metadata.configuration
+    told = {_RETENTION: configuration[_RETENTION]} if _RETENTION in configuration else {}
+    try:
+        return now_ms - TableProperties.parse_strictly(told).deleted_file_retention_ms
+    except InvalidInputError:
+        return -1

@@ -83,6 +83,18 @@ def test_tombstones_stay_for_their_retention(uri):
     assert write(uri, again, now_ms=removed_ms + week_ms).num_actions == 2 + 1
 
 
+def test_tombstones_stay_where_nobody_can_say_for_how_long(uri, tmp_path):
+    table = create(uri)
+    first = tmp_path / "table" / "_delta_log" / f"{0:020}.json"
+    property_ = b'"delta.deletedFileRetentionDuration":"interval 10 years","delta.checkpointInterval"'
+    first.write_bytes(first.read_bytes().replace(b'"delta.checkpointInterval"', property_))
+    table.append(rows(1, 1))
+    table.overwrite(rows(1, 2))
+    written = write(uri, load_snapshot(open_store(uri)), now_ms=4_000_000_000_000)
+    removes = pq.read_table(tmp_path / "table" / written.key)["remove"].to_pylist()
+    assert len([each for each in removes if each is not None]) == 1
+
+
 def test_tombstones_of_commits_that_were_folded_into_a_list_are_kept(uri, monkeypatch):
     monkeypatch.setattr("lakefmt.snapshot.file_source._FOLD_AFTER_COMMITS", 1)
     table = create(uri)
