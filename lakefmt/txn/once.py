@@ -49,8 +49,8 @@ def once(
 ) -> tuple[Snapshot, WriteResult]:
     """Call ``write`` unless the table says that the application has got as far already.
 
-    It is looked at before anything is written, in the newest version, and again where a write of the same application
-    won a race meanwhile.
+    It is looked at before anything is written, in the newest version, and again after a conflict, with whomever it was:
+    the write may have been made meanwhile.
 
     Args:
         writer: who commits, and where.
@@ -66,9 +66,7 @@ def once(
         return newest, _nothing(newest, operation, txn, there)
     try:
         return write(snapshot)
-    except CommitConflictError as error:
-        if error.kind != "transaction":
-            raise
+    except CommitConflictError:
         newest = advance_snapshot(writer.store, snapshot)
         if (there := _reached(newest, txn)) is None:
             raise

@@ -2,6 +2,7 @@
 
 import threading
 
+import pyarrow as pa
 import pytest
 
 import lakefmt
@@ -115,3 +116,19 @@ def test_what_is_no_number_of_a_write_is_refused(tmp_path, txn):
     table = lakefmt.create(tmp_path / "t", {"id": "long"})
     with pytest.raises(InvalidInputError, match="job-7"):
         table.append({"id": [1]}, txn=txn)
+
+
+def test_a_write_that_somebody_else_made_meanwhile_is_no_conflict_whatever_came_before_it(tmp_path):
+    table = lakefmt.write(tmp_path / "t", {"id": [1]})
+
+    def rows():
+        lakefmt.open(tmp_path / "t").overwrite({"id": [2]})
+        lakefmt.open(tmp_path / "t").overwrite({"id": [3]}, txn=("job", 1))
+        yield pa.record_batch({"id": [3]})
+
+    data = pa.RecordBatchReader.from_batches(pa.schema([("id", pa.int64())]), rows())
+    result = table.overwrite(data, txn=("job", 1))
+    assert not result.committed
+    assert result.notes
+    assert lakefmt.open(tmp_path / "t").to_arrow()["id"].to_pylist() == [3]
+    assert len(list((tmp_path / "t").glob("*.parquet"))) == 3
