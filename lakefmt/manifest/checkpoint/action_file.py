@@ -133,12 +133,14 @@ class ActionFile:
             return {path: arrow.chunked_array([], self.type_of(path)) for path in paths}
         with self._open() as parquet:
             table = parquet.read_row_groups(list(groups), columns=[".".join(p) for p in paths])
+            self._check_count(table.num_rows, groups)
             return _checked(self._instants(_pick(table, paths)))
 
     def read_struct(self, path: FieldPath, groups: Sequence[int]) -> Any:
         """Return the top-level column of a path over the rows of the groups, with no other member than the path's."""
         with self._open() as parquet:
             table = parquet.read_row_groups(list(groups), columns=[".".join(path)])
+            self._check_count(table.num_rows, groups)
         return table.column(table.schema.get_field_index(path[0]))
 
     def stream(self, path: FieldPath, groups: Sequence[int], batch_rows: int) -> pa.RecordBatchReader:
@@ -147,10 +149,13 @@ class ActionFile:
         schema = pa.schema([pa.field("document", kind)])
 
         def batches() -> Iterator[pa.RecordBatch]:
+            num_rows = 0
             with self._open(streamed=True) as parquet:
                 for batch in parquet.iter_batches(batch_rows, list(groups), columns=[".".join(path)]):
+                    num_rows += batch.num_rows
                     column = _pick(pa.Table.from_batches([batch]), [path])[path]
                     yield from pa.Table.from_arrays([column], schema=schema).to_batches()
+                self._check_count(num_rows, groups)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -170,14 +175,17 @@ class ActionFile:
         if not groups:
             return
         columns = [f"{name}.{member}" for member in members]
+        num_rows = 0
         with self._open(streamed=True) as parquet:
             for batch in parquet.iter_batches(batch_rows, list(groups), columns=columns):
+                num_rows += batch.num_rows
                 column: Any = batch.column(batch.schema.get_field_index(name))
                 column.validate(full=True)
                 column = self._instants({(name,): column})[(name,)]
                 values = column.drop_null() if column.null_count else column
                 if len(values):
                     yield values
+            self._check_count(num_rows, groups)
 
     def read_until(
         self, paths: Sequence[FieldPath], group: int, rows: int, batch_rows: int
@@ -190,6 +198,8 @@ class ActionFile:
                 rows -= batch.num_rows
                 if rows <= 0:
                     break
+            else:
+                self._check_count(sum(batch.num_rows for batch in batches), [group])
             return _checked(self._instants(_pick(pa.Table.from_batches(batches), paths)))
 
     def read_rows(self, paths: Sequence[FieldPath], rows: pa.Int64Array) -> dict[FieldPath, Any] | None:
@@ -273,6 +283,16 @@ class ActionFile:
             path=self.key,
             hint="Delete the checkpoint if the commits before it are still there, or restore it from a backup",
         )
+
+    def _check_count(self, num_rows: int, groups: Sequence[int]) -> None:
+        """Raise CorruptTableError unless so many rows are those of the groups.
+
+        Where all columns that are read end early, as pages that say so make them, Parquet readers find nothing wrong;
+        actions would be missing.
+        """
+        expected = sum(self.row_counts[group] for group in groups)
+        if num_rows != expected:
+            raise self.corrupt(f"its pages hold {num_rows} rows where its footer counts {expected}")
 
     @contextmanager
     def _open(self, *, known: bool = True, streamed: bool = False) -> Iterator[pq.ParquetFile]:
