@@ -6,7 +6,7 @@ SPARK := .venv-spark
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
 
-.PHONY: help setup emulators demo test test-latest interop-spark soak check format lint types imports bench bench-smoke clean
+.PHONY: help setup emulators demo test test-latest interop-spark soak soak-damage soak-bytes soak-schedules soak-processes check format lint types imports bench bench-smoke clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -35,9 +35,18 @@ test: setup  ## all tests
 
 soak: setup  ## long runs from seeds of the clock, some fifteen minutes: damaged tables, writers under faults, killed processes
 	-VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[soak]'
+	$(MAKE) --keep-going soak-damage soak-bytes soak-schedules soak-processes
+
+soak-damage:
 	LAKEFMT_SOAK=15 $(BIN)/python -m pytest -n 2 -q --timeout 3600 $(wildcard tests/properties/test_fuzz_*.py) tests/stateful
+
+soak-bytes:
 	$(BIN)/python -m tests.soak.fuzz_bytes
+
+soak-schedules:
 	$(BIN)/python -m tests.soak.schedules
+
+soak-processes:
 	$(BIN)/python -m tests.soak.histories
 
 check: format lint types imports test  ## format, lint, types, import contract and tests
