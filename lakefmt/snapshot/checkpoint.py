@@ -47,7 +47,7 @@ def checkpoint_snapshot(
             base = content.base
             if not isinstance(base, Checkpoint) or not base.is_made_of(error.path) or base.keys <= unreadable:
                 raise
-            unreadable |= base.keys
+            unreadable |= base.damaged_keys()
             try:
                 content = snapshot.checkpoint_content(without=unreadable)
             except (CorruptTableError, VersionNotFoundError):

@@ -310,18 +310,19 @@ class Snapshot:
         self._lineage.checkpoint = checkpoint
 
     def checkpoint_content(
-        self, newest: Checkpoint | None = None, without: frozenset[str] = frozenset()
+        self, newest: Checkpoint | None = None, without: frozenset[str] | None = None
     ) -> CheckpointContent:
         """Return what a checkpoint of the version is to hold, nothing of it read that is not in hand.
 
         Args:
             newest: a checkpoint of this version or an earlier one, to begin with if it is later than the one in hand.
-            without: keys of checkpoint files that were found to be unreadable; then the log is read again, around them.
+            without: keys of checkpoint files that were found to be unreadable: the log is read again, around them. None
+                where all is well.
 
         Raises:
             CorruptTableError, VersionNotFoundError: nothing else stands for the version.
         """
-        if without:
+        if without is not None:
             loaded = load_source(self._store, self.version, self.catalog, without)
             source = FileSource.of(loaded.checkpoint, loaded.commits, self.version)
         else:
@@ -366,16 +367,17 @@ class Snapshot:
     def _replace_base(self, base: Checkpoint, error: CorruptTableError) -> None:
         """Let the files follow from another checkpoint or from commits; raise ``error`` where nothing else is left.
 
-        Every checkpoint is left behind for good, so this comes to an end.
+        Every checkpoint is left behind for good, unless it was written again since, so this comes to an end.
         """
-        unreadable = self._unreadable | base.keys
+        unreadable = self._unreadable | base.damaged_keys()
         try:
             source = load_source(self._store, self.version, self.catalog, unreadable)
         except (CorruptTableError, VersionNotFoundError):
             raise error from None
         if (source.state.protocol, source.state.metadata) != (self.protocol, self.metadata):
             raise error
-        _log.warning("%s Version %d was read without it", error, self.version)
+        if base.keys <= unreadable:
+            _log.warning("%s Version %d was read without it", error, self.version)
         self._unreadable = unreadable
         self._source = FileSource.of(source.checkpoint, source.commits, self.version)
         self.log_bytes = sum([commit.size_bytes for commit in source.commits])

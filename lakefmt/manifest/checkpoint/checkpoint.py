@@ -147,9 +147,23 @@ class Checkpoint:
         """The keys of the files that the log lists as this checkpoint's; those of sidecars are not among them."""
         return frozenset([file.key for file in self._files])
 
+    def damaged_keys(self) -> frozenset[str]:
+        """Return ``keys``, once reading has failed, without those of files that have become others since they were listed.
+
+        A checkpoint by its classic name may be written again at any time, by any writer: read by the length of the one
+        before it looks damaged, and is not.
+        """
+        return frozenset([file.key for file in self._files if not self._was_replaced(file)])
+
     def is_made_of(self, key: str | None) -> bool:
         """Whether a key is that of one of its files or sidecars."""
         return key in self.keys or any(part.key == key for part in self.parts)
+
+    def _was_replaced(self, file: LogFile) -> bool:
+        try:
+            return self._store.info(file.key).size_bytes != file.size_bytes
+        except ObjectNotFoundError:
+            return False
 
     def _join(self, lists: Iterable[FileList], keys: Sequence[str]) -> FileList:
         """Return lists as one, with each data file once."""

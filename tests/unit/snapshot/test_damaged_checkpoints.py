@@ -151,3 +151,18 @@ def test_commits_stand_for_a_sidecar_that_two_checkpoints_share(table, harm):
     forget_commits(table, 0)
     with pytest.raises(CorruptTableError, match=r"_sidecars/shared\.parquet"):
         ids(table)
+
+
+@pytest.mark.parametrize("use", [lambda t: t.to_arrow().num_rows, lambda t: t.checkpoint() and t.count()])
+def test_a_checkpoint_that_was_written_again_is_read_as_it_is_now(table, use):
+    log = table / "_delta_log"
+    for version in range(5):
+        (log / f"{version:020d}.json").unlink()
+    (log / f"{2:020d}.checkpoint.parquet").unlink()
+    handle = lakefmt.open(table)
+    # What it has read of the checkpoint so far is its protocol, its metadata and where the rest is.
+    path = log / f"{4:020d}.checkpoint.parquet"
+    before = path.stat().st_size
+    pq.write_table(pq.read_table(path), path, row_group_size=2, compression="none")
+    assert path.stat().st_size != before
+    assert use(handle) == 6
