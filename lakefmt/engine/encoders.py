@@ -7,13 +7,14 @@ share of memory.
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.databases import available_cores
 from lakefmt.engine.data_file import OpenDataFile, put_data_file
 from lakefmt.engine.encoding import choose_encoding, find_useless_zstd
+from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class Encoders:
         self._uncompressed: frozenset[str] | None = None  # not looked at yet
         self._threads = threads
         self._budget_bytes = budget_bytes
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Threads | None = None
         self._in_flight: dict[Future[None], int] = {}
 
     def written_bytes(self, file: FileInProgress) -> int:
@@ -137,7 +138,7 @@ class Encoders:
 
     def _submit(self, file: FileInProgress, job: Callable[[], None], cost_bytes: int) -> None:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._num_threads(file.key), "lakefmt-encode")
+            self._pool = Threads(self._num_threads(file.key), "lakefmt-encode")
         while self._in_flight and sum(self._in_flight.values()) + cost_bytes > self._budget_bytes:
             self._reap()
         file.job = self._pool.submit(job)

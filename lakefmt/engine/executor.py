@@ -8,11 +8,12 @@ in native code; local processes and clusters are executors too, and get the same
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lakefmt.databases import available_cores
+from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -72,7 +73,7 @@ class ThreadExecutor:
             for task in chain(first, remaining):
                 yield function(task)
             return
-        pool = ThreadPoolExecutor(self._parallelism, "lakefmt-task")
+        pool = Threads(self._parallelism, "lakefmt-task")
         try:
             submitted = (pool.submit(function, task) for task in chain(first, remaining))
             results = _in_order if ordered else _as_done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
@@ -15,6 +14,7 @@ from lakefmt.log.actions import CommitInfo
 from lakefmt.log.commit_times import CommitTimes, load_commit_info
 from lakefmt.log.listing import list_commits
 from lakefmt.log.timestamps import format_timestamp
+from lakefmt.threads import map_in_threads
 
 if TYPE_CHECKING:
     from lakefmt.log.catalog import Catalog
@@ -175,8 +175,7 @@ def load_history(
     newest_first = range(len(commits) - 1, -1, -1)[:limit]
     if len(newest_first) <= 1:
         return History([load(position) for position in newest_first])
-    with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-history") as pool:
-        return History(list(pool.map(load, newest_first)))
+    return History(map_in_threads(load, newest_first, _READ_THREADS, "lakefmt-history"))
 
 
 def _as_text(value: object) -> str | None:

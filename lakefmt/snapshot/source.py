@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from lakefmt.log import decode_commit, load_segment
 from lakefmt.log.listing import read_commit_bytes
 from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.snapshot.replay import TableState, replay_state
+from lakefmt.threads import map_in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,5 +131,4 @@ def load_commits(store: Store, files: Sequence[LogFile]) -> list[Commit]:
 
     if len(files) <= _READ_IN_LINE or store.local_path(files[0].key) is not None:
         return [load(file) for file in files]
-    with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-log") as pool:
-        return list(pool.map(load, files))
+    return map_in_threads(load, files, _READ_THREADS, "lakefmt-log")

@@ -12,9 +12,11 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
+
+    from lakefmt.threads import Threads
 
 __all__ = ["PART_SIZE_BYTES", "PartWriter", "RangeReader", "Upload"]
 
@@ -147,7 +149,7 @@ class PartWriter(io.RawIOBase):
         self._sent_bytes = 0
         self._next_part = 0
         self._upload: Upload | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Threads | None = None
         self._in_flight: list[Future[None]] = []
 
     def __enter__(self) -> Self:
@@ -214,11 +216,11 @@ class PartWriter(io.RawIOBase):
             self._in_flight.pop(0).result()
         self._in_flight.append(self._threads().submit(self._upload.send, number, offset, part))
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> Threads:
         if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
+            from lakefmt.threads import Threads
 
-            self._pool = ThreadPoolExecutor(_PARTS_IN_FLIGHT, thread_name_prefix="lakefmt-upload")
+            self._pool = Threads(_PARTS_IN_FLIGHT, "lakefmt-upload")
         return self._pool
 
     def _finish(self) -> None:

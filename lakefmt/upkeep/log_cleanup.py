@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from html import escape
 from itertools import islice
@@ -26,6 +25,7 @@ from lakefmt.log.segment import complete_checkpoints
 from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.write import CheckpointKind
 from lakefmt.snapshot import advance_snapshot, load_snapshot
+from lakefmt.threads import map_in_threads
 from lakefmt.txn.commit import check_can_commit
 from lakefmt.txn.environment import SYSTEM
 from lakefmt.txn.result import count_of
@@ -367,8 +367,8 @@ def _referred_sidecars(store: Store, files: Sequence[LogFile]) -> frozenset[str]
 
     if len(files) <= 1:
         return frozenset(name for file in files for name in names(file))
-    with ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="lakefmt-clean") as pool:
-        return frozenset(name for found in pool.map(names, files) for name in found)
+    found = map_in_threads(names, files, _READ_THREADS, "lakefmt-clean")
+    return frozenset(name for each in found for name in each)
 
 
 def _staged_until(store: Store, version: int) -> Iterator[ObjectInfo]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from lakefmt.manifest.checkpoint.sidecar_tags import SidecarTags, bounds_of_side
 from lakefmt.manifest.checkpoint.state import CheckpointState, decode_state, read_state_rows
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.repeated_files import without_repeats
+from lakefmt.threads import map_in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -258,8 +258,8 @@ def _each(parts: Sequence[ActionFile], work: Callable[[ActionFile], _T]) -> list
     if len(parts) <= 1:
         return [work(part) for part in parts]
     local = parts[0].store.local_path(parts[0].key) is not None
-    with ThreadPoolExecutor(_LOCAL_THREADS if local else _REMOTE_THREADS, "lakefmt-checkpoint") as pool:
-        return list(pool.map(work, parts))
+    threads = _LOCAL_THREADS if local else _REMOTE_THREADS
+    return map_in_threads(work, parts, threads, "lakefmt-checkpoint")
 
 
 def _is_typed(part: ActionFile) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from lakefmt.manifest.checkpoint.row_order import in_place
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.manifest.tombstones import Tombstones
+from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ def tombstones(content: CheckpointContent, expired_ms: int) -> Tombstones:
 
 def prefetched(items: Iterator[_T]) -> Iterator[_T]:
     """Yield the items, the next one made by a thread while the caller is at work on one."""
-    with ThreadPoolExecutor(1, "lakefmt-checkpoint") as pool:
+    with Threads(1, "lakefmt-checkpoint") as pool:
         following = pool.submit(next, items, None)
         while (item := following.result()) is not None:
             following = pool.submit(next, items, None)

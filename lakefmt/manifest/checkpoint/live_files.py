@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +14,7 @@ from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.manifest.statistics_json import Kind, extract_texts
 from lakefmt.manifest.statistics_reader import JsonStatistics, StatisticsReader, holds_floats
 from lakefmt.schema import Schema
+from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,7 @@ class LiveFiles:
                 return FileList(to_file_rows(self._load(wanted), self._keys, self.num_files))
         counted = self.statistics(Schema(()), ())
         # Texts are parsed beside the decoding of the other columns, which is one thread's work for the most part.
-        with ThreadPoolExecutor(1, "lakefmt-checkpoint") as pool, self._file.reading():
+        with Threads(1, "lakefmt-checkpoint") as pool, self._file.reading():
             num_records = pool.submit(counted.num_records)
             columns = self._load(wanted)
             return FileList(to_file_rows(columns, self._keys, self.num_files, num_records.result()))
