@@ -5,7 +5,8 @@ The number is committed with the rows ("Transaction Identifiers"), so that eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from lakefmt.errors import CommitConflictError, InvalidInputError
 from lakefmt.log import TransactionId
@@ -29,10 +30,12 @@ def parse_txn(txn: Any, environment: Environment, *, table: str) -> TransactionI
     if txn is None:
         return None
     match txn:
-        case (str() as app_id, int() as version) if (
-            app_id and not isinstance(version, bool) and 0 <= version <= _MOST and _is_unicode(app_id)
-        ):
-            return TransactionId(app_id, version, environment.now_ms())
+        case (str() as app_id, SupportsIndex() as number) if app_id and not isinstance(number, bool):
+            # NumPy's integers are none of Python's; its arrays have the method and then raise.
+            with contextlib.suppress(TypeError):
+                version = number.__index__()
+                if 0 <= version <= _MOST and _is_unicode(app_id):
+                    return TransactionId(app_id, version, environment.now_ms())
     raise InvalidInputError(
         f"txn is an application's name and the number of its write, not {txn!r:.80}",
         table=table,

@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -98,6 +99,13 @@ def test_write_makes_the_table_and_its_rows_once(tmp_path):
         lakefmt.write(tmp_path / "t", {"id": [2]}, txn=("job", 2))
 
 
+def test_the_number_of_a_write_may_be_any_integer_numpys_too(tmp_path):
+    table = lakefmt.create(tmp_path / "t", {"id": "long"})
+    assert table.append({"id": [1]}, txn=("job", np.int64(3))).committed
+    assert not table.append({"id": [1]}, txn=("job", 3)).committed
+    assert type(table.snapshot.transactions["job"].version) is int
+
+
 @pytest.mark.parametrize(
     "txn",
     [
@@ -105,6 +113,8 @@ def test_write_makes_the_table_and_its_rows_once(tmp_path):
         ("job",),
         ("job", "1"),
         ("job", True),
+        ("job", 1.0),
+        ("job", np.array([1, 2])),
         ("job", -1),
         ("job", 1 << 63),
         ("", 1),
