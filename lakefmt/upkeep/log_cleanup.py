@@ -329,7 +329,12 @@ def _with_sidecars(
     }
     gone_with_plan = frozenset(file.key for file in plan.checkpoints) if plan is not None else frozenset()
     seen = _checkpoint_files(store)
-    referred = _referred_sidecars(store, [file for file in seen if file.key not in gone_with_plan])
+    try:
+        referred = _referred_sidecars(store, [file for file in seen if file.key not in gone_with_plan])
+    except CorruptTableError as error:
+        # What it refers to nobody knows; readers pass it over, and the log itself has been cleaned by now.
+        _log.warning("%s: all sidecars stay, as a checkpoint cannot be read: %s", store.uri, error)
+        return result
     orphans = [info for name, info in old.items() if name not in referred]
     if orphans and not result.dry_run:
         store.delete([info.key for info in orphans])
@@ -348,7 +353,14 @@ def _delete_broken_since(store: Store, seen: Sequence[LogFile], deleted: frozens
     """
     known = frozenset(file.key for file in seen)
     for file in _checkpoint_files(store):
-        if file.key not in known and not _referred_sidecars(store, [file]).isdisjoint(deleted):
+        if file.key in known:
+            continue
+        try:
+            is_broken = not _referred_sidecars(store, [file]).isdisjoint(deleted)
+        except CorruptTableError as error:
+            _log.warning("%s: a checkpoint cannot be read: %s", store.uri, error)
+            continue
+        if is_broken:
             _log.warning("%s: %s lost a sidecar to a clean-up and is deleted", store.uri, file.key)
             store.delete([file.key])
 
