@@ -172,4 +172,20 @@ class UnknownOutcomeError(StoreError):
     """Storage did not say whether something was written, and it could not be found out in time.
 
     After a commit that ends so, look at the table's newest version before writing again: the rows may be there.
+
+    Attributes:
+        was_applied: True where it was written, and what nobody knows is whether it lasts.
     """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        was_applied: bool = False,
+        table: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        self.was_applied = was_applied

@@ -52,7 +52,7 @@ def resolve_put_if_absent(
 
     Raises:
         StoreError: storage refused.
-        UnknownOutcomeError: it could not be found out.
+        UnknownOutcomeError: it could not be found out, or ``refused`` says so.
     """
     last: Exception | None = None
     for _ in retry.rounds():
@@ -77,6 +77,8 @@ def resolve_put_if_absent(
 
 
 def _unknown(cause: StoreError) -> UnknownOutcomeError:
+    if isinstance(cause, UnknownOutcomeError):
+        return cause
     return UnknownOutcomeError(
         f"it is unknown whether the object was written: {cause.message}",
         table=cause.table,

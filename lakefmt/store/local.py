@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
-from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError
+from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError, UnknownOutcomeError
 from lakefmt.store.atomic_name import NotAtomicError, link_to_free_name
 from lakefmt.store.conditional_put import resolve_put_if_absent
 from lakefmt.store.contract import ObjectInfo, Store
@@ -358,7 +358,14 @@ class LocalStore(Store):
         if failure is Failure.ABSENT and verb != "write":
             return ObjectNotFoundError(f"cannot {verb} it: {reason}", table=self.uri, path=key)
         if isinstance(error, _NotDurableError):
-            reason = f"it was written, but its folder could not be flushed to disk: {reason}"
+            return UnknownOutcomeError(
+                "it was written, but may not survive a power cut: its folder could not be flushed to disk: "
+                f"{reason}",
+                was_applied=True,
+                table=self.uri,
+                path=key,
+                hint="Check the disk, and look at what is there before writing again",
+            )
         return StoreError(f"cannot {verb} it: {reason}", table=self.uri, path=key, hint=_HINTS.get(failure))
 
 
@@ -429,12 +436,22 @@ def _object_info(key: str, found: os.stat_result) -> ObjectInfo:
 
 
 def _flush_folder(folder: str) -> None:
-    if _HAS_FOLDER_FLUSH:
+    if not _HAS_FOLDER_FLUSH:
+        return
+    try:
         try:
-            file = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+            _flush_folder_once(folder)
         except OSError as error:
-            raise _NotDurableError(error.errno, error.strerror, folder) from error
+            if error.errno == errno.EIO:
+                raise  # systems tell of it once: that the next flush succeeds would prove nothing
+            _flush_folder_once(folder)
+    except OSError as error:
+        raise _NotDurableError(error.errno, error.strerror, folder) from error
+
+
+def _flush_folder_once(folder: str) -> None:
+    file = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -13,7 +13,14 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar, cast
 
-from lakefmt.errors import InvalidInputError, LakefmtError, ObjectNotFoundError, StoreError, redact
+from lakefmt.errors import (
+    InvalidInputError,
+    LakefmtError,
+    ObjectNotFoundError,
+    StoreError,
+    UnknownOutcomeError,
+    redact,
+)
 from lakefmt.store.conditional_put import resolve_put_if_absent
 from lakefmt.store.connection import Connection, keep_public
 from lakefmt.store.contract import ObjectInfo, Store
@@ -261,8 +268,9 @@ class RemoteStore(Store):
             f"the server at {redact(server[0])} ignores the condition of a write, so two writers would overwrite "
             "each other"
         )
-        raise StoreError(
+        raise UnknownOutcomeError(
             f"it was written, but may have replaced another writer's object: {self.read_only_reason}",
+            was_applied=True,
             table=self.uri,
             path=key,
             hint="Update the server, or keep tables that are written elsewhere",

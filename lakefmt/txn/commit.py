@@ -77,7 +77,7 @@ def commit_first_version(writer: Writer, changes: Changes) -> bool:
         try:
             won = store.put_if_absent(commit_key(0), data)
         except UnknownOutcomeError as error:
-            if patience.is_over:
+            if patience.is_over or error.was_applied:
                 raise
             doubt = error
         except StoreError as error:
@@ -101,7 +101,8 @@ def commit(writer: Writer, snapshot: Snapshot, changes: Changes) -> Snapshot:
             writer's ``timeout_s``.
         UnsupportedFeatureError: the table asks writers for something this release does not have.
         CorruptTableError: the file list that the changes were made on contradicts the version's checksum file.
-        UnknownOutcomeError: the store did not say within the writer's ``timeout_s`` whether it was applied.
+        UnknownOutcomeError: the store did not say within the writer's ``timeout_s`` whether it was applied, or it was
+            and may not last (``was_applied``).
         StoreError: the store failed, or cannot commit at all.
     """
     attempts = _Attempts(writer, commit_queue(writer.store), snapshot, changes)
@@ -200,6 +201,9 @@ class _Attempts:
             if not self._store.put_if_absent(commit_key(version), data):
                 return None
         except UnknownOutcomeError as error:
+            if error.was_applied:
+                error.version = version
+                raise  # it is in the log, and to find it there says nothing of whether it stays
             _log.info("%s: version %d: %s", self._store.uri, version, error.message)
             self._doubt = error
             return None

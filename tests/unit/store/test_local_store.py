@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError
+import lakefmt
+from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError, UnknownOutcomeError
 from lakefmt.store import open_store
 from lakefmt.store.atomic_name import link_to_free_name, rename_to_free_name
 from lakefmt.store.local import LocalStore, is_temporary
@@ -115,8 +116,44 @@ def test_flush_of_the_folder_that_fails_is_no_win(tmp_path, monkeypatch):
         flushed(file)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(StoreError, match="could not be flushed"):
+    with pytest.raises(UnknownOutcomeError, match="could not be flushed") as caught:
         store.put_if_absent("log/1", b"x")
+    assert caught.value.was_applied
+
+
+def test_commit_whose_folder_cannot_be_flushed_is_told_as_one_that_may_not_last(tmp_path, monkeypatch):
+    table = lakefmt.write(tmp_path / "t", {"id": [1]})
+    flushed = os.fsync
+    log = Path(tmp_path / "t/_delta_log").stat().st_ino
+
+    def fsync(file):
+        if os.fstat(file).st_ino == log:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flushed(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(UnknownOutcomeError, match="may not survive a power cut") as caught:
+        table.append({"id": [2]})
+    assert (caught.value.version, caught.value.was_applied) == (2, True)
+    monkeypatch.undo()
+    again = lakefmt.open(tmp_path / "t")
+    assert (again.version, again.count()) == (2, 2)
+
+
+def test_flush_of_the_folder_is_tried_again_where_that_tells_something(tmp_path, monkeypatch):
+    store = LocalStore(str(tmp_path))
+    store.put("log/0", b"")
+    flushed, failures = os.fsync, [errno.ESTALE]
+    folder = Path(tmp_path / "log").stat().st_ino
+
+    def fsync(file):
+        if os.fstat(file).st_ino == folder and failures:
+            raise OSError(failures.pop(), "not now")
+        flushed(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert store.put_if_absent("log/1", b"x")
+    assert failures == []
 
 
 def test_everything_written_is_flushed_and_so_are_new_folders(tmp_path, monkeypatch):
