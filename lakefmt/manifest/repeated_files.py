@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lakefmt.manifest.file_list import FileList
 
-__all__ = ["without_repeats"]
+__all__ = ["are_unique", "without_repeats"]
 
 _FEW_FILES = 5_000  # of so many it costs less to count paths than to ask a database
 
@@ -35,7 +35,7 @@ def without_repeats(files: FileList, keys: Sequence[str]) -> FileList:
             bring its rows. The message names the path.
     """
     paths = canonical_paths(files.table["path"])
-    if _are_unique(paths):
+    if are_unique(paths):
         return files
     import pyarrow.compute as pc
 
@@ -51,7 +51,8 @@ def without_repeats(files: FileList, keys: Sequence[str]) -> FileList:
     return files.filter(pc.or_(pc.invert(repeated), pc.is_in(rows, value_set=last)))
 
 
-def _are_unique(paths: Any) -> bool:
+def are_unique(paths: Any) -> bool:
+    """Return whether no path, spelled canonically, is there twice."""
     import pyarrow.compute as pc
 
     if len(paths) <= _FEW_FILES:

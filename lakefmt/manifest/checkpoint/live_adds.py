@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pyarrow as pa
 
+from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.checkpoint.add_columns import map_values
 from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
 from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.file_order import is_ascending, partition_ranks
 from lakefmt.manifest.checkpoint.row_order import in_place
 from lakefmt.manifest.file_list import FileList
-from lakefmt.manifest.logical_files import LogicalFiles
+from lakefmt.manifest.logical_files import LogicalFiles, vector_ids
+from lakefmt.manifest.path_columns import canonical_paths
+from lakefmt.manifest.repeated_files import are_unique
 from lakefmt.manifest.tombstones import Tombstones
 from lakefmt.threads import Threads
 
@@ -44,6 +47,9 @@ def live_adds(
         CorruptTableError: the base cannot be read, or a value in it has no place in a checkpoint.
     """
     added = adds_in_list(content.added, layout)
+    if not are_unique(_live_paths(content, added)):
+        yield from _in_pieces([_without_repeats(content, layout, added)], rows)
+        return
     ordered = (
         _in_order(content, layout, added)
         if in_order and layout.keys
@@ -84,6 +90,80 @@ def _base_adds(content: CheckpointContent, layout: ActionLayout) -> Iterator[pa.
             yield from adds_in_file(part, layout, batch_rows=_BATCH_ROWS)
         for inline in base.inline_files(layout.keys):
             yield adds_in_list(inline, layout)
+
+
+def _live_paths(content: CheckpointContent, added: pa.Table) -> Any:
+    """Return the paths of all live files, before anything else is read of them."""
+    import pyarrow.compute as pc
+
+    gone = LogicalFiles(content.newest)
+    base = content.base
+    pieces: list[Any] = [canonical_paths(added["path"])]
+    lists = (
+        [base] if isinstance(base, FileList) else base.inline_files(content.partition_keys) if base else []
+    )
+    for files in lists:
+        named = gone.among(files.table["path"], files.table["deletion_vector"])
+        pieces.append(canonical_paths(files.table["path"]).filter(pc.invert(named)))
+    for part in base.parts if isinstance(base, Checkpoint) else []:
+        groups = part.groups_with(("add", "path"))
+        names = [name for name in ("path", "deletionVector") if part.type_of(("add", name)) is not None]
+        if names[:1] != ["path"]:
+            continue  # told of where the files are read
+        with part.reading():
+            for adds in part.stream_struct("add", names, groups, _BATCH_ROWS):
+                paths = canonical_paths(
+                    pa.chunked_array([pc.struct_field(adds, "path").cast(pa.string())], pa.string())
+                )
+                if len(gone) and len(names) == 2:
+                    named = gone.among(paths, pc.struct_field(adds, "deletionVector"))
+                    paths = paths.filter(pc.invert(named))
+                elif len(gone):
+                    named = gone.among(paths, cast("Any", pa.nulls)(len(adds)))
+                    paths = paths.filter(pc.invert(named))
+                pieces.append(paths)
+    return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pa.string())
+
+
+def _without_repeats(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> pa.Table:
+    """Return the live files, each once, where some are listed more often; the last stays, as Spark's replay has it.
+
+    Raises:
+        CorruptTableError: entries of one path are different logical files.
+    """
+    import pyarrow.compute as pc
+
+    adds = pa.concat_tables(_as_they_came(content, layout, added))
+    texts: list[Any] = [
+        column.cast(pa.string()).combine_chunks() for column in layout.partition_texts(adds).values()
+    ]
+    columns = {
+        "path": canonical_paths(adds["path"]),
+        "vector": vector_ids(adds["deletionVector"]),
+        "size": adds["size"],
+        **{f"value {place}": text for place, text in enumerate(texts)},
+    }
+    numbers = pa.array(range(adds.num_rows), pa.int64())
+    grouped = pa.table({**columns, "row": numbers}).group_by(list(columns), use_threads=False)
+    last = grouped.aggregate([("row", "max")])
+    if not are_unique(last["path"]):
+        live: Any = last["path"].combine_chunks()
+        met: Any = live.value_counts()
+        counts: Any = pc.struct_field(met, "counts")
+        repeated: Any = pc.struct_field(met, "values").filter(pc.greater(counts, pa.scalar(1, pa.int64())))
+        path = repeated[0]
+        why = f"{path.as_py()!r} is listed more than once, as different files"
+        if isinstance(content.base, Checkpoint) and content.base.parts:
+            raise content.base.parts[0].corrupt(why)
+        raise CorruptTableError(why, version=content.version)
+    rows: Any = last["row_max"].combine_chunks()
+    rows = rows.take(pc.sort_indices(rows))
+    if layout.keys:
+        ranks: Any = partition_ranks(
+            [text.take(rows) for text in texts], list(layout.partition_types.values())
+        )
+        rows = rows.take(pc.sort_indices(ranks))
+    return adds.take(rows)
 
 
 def _as_they_came(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Iterator[pa.Table]:

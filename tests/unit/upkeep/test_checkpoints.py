@@ -14,12 +14,15 @@ from pathlib import Path
 import deltalake
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import lakefmt
 from lakefmt.log import load_segment
 from lakefmt.log.last_checkpoint import json_checksum
 from lakefmt.log.paths import LAST_CHECKPOINT
+from lakefmt.manifest.checkpoint.write import CheckpointKind
 from lakefmt.store.local import LocalStore
 from lakefmt.txn.operations.append import append as append_rows
 from lakefmt.txn.writer import Writer
@@ -327,3 +330,31 @@ def test_process_that_ends_after_its_commit_leaves_the_checkpoint(table):
     )
     assert (found.returncode, found.stderr) == (0, "")
     assert checkpoints_of(table) == [10]
+
+
+def repeat_adds(folder, change=lambda adds: adds):
+    """Have the one checkpoint of a table list its files twice."""
+    file = next((folder / "_delta_log").glob("*.checkpoint.parquet"))
+    rows = pq.read_table(file)
+    pq.write_table(pa.concat_tables([rows, change(rows.filter(pc.is_valid(rows["add"])))]), file)
+
+
+@pytest.mark.parametrize("partition_by", [[], ["day"]])
+@pytest.mark.parametrize("kind", [CheckpointKind.CLASSIC, CheckpointKind.V2])
+def test_files_that_the_checkpoint_before_repeats_are_written_once(tmp_path, kind, partition_by):
+    v2 = {"delta.checkpointPolicy": "v2"} if kind is CheckpointKind.V2 else {}
+    schema = {"id": "long", "day": "long"}
+    table = lakefmt.create(tmp_path / "t", schema, partition_by=partition_by, properties=v2)
+    for number in range(3):
+        table.append({"id": [number], "day": [-number]})
+    write_checkpoint(table._store, table.snapshot, kind=CheckpointKind.CLASSIC)
+    repeat_adds(tmp_path / "t")
+    table = lakefmt.open(tmp_path / "t")
+    table.append({"id": [9], "day": [-1]})
+    written = write_checkpoint(table._store, table.snapshot, kind=kind)
+    assert written.num_adds == 4
+    again = lakefmt.open(tmp_path / "t")
+    assert sorted(again.to_arrow()["id"].to_pylist()) == [0, 1, 2, 9]
+    if kind is CheckpointKind.CLASSIC:
+        adds = pq.read_table(tmp_path / "t" / written.key, columns=["add"])["add"]
+        assert len(adds) - adds.null_count == 4
