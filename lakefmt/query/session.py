@@ -32,6 +32,10 @@ __all__ = ["Session", "TablePlan"]
 _BATCH_ROWS = 122_880  # of a row group of DuckDB's
 
 
+# What DuckDB's words have in them where it is a file that it objects to; Thrift is what a footer is written in.
+_OF_FILES = ("file", "tprotocolexception")
+
+
 @dataclass(frozen=True, slots=True)
 class TablePlan:
     """What is read of a table.
@@ -181,7 +185,7 @@ class Session:
             if (
                 table.own_files == 0
                 and (root is None or root[:-1] not in said)
-                and "file" not in said.lower()
+                and not any(word in said.lower() for word in _OF_FILES)
             ):
                 continue
             try:

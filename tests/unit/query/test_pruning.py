@@ -84,7 +84,7 @@ CASES = [
     ),
     ("SELECT a.id, b.id FROM trips a ASOF JOIN trips b ON a.id >= b.id AND a.k = b.k WHERE b.fare > 2", 8),
     ("SELECT a.k, b.id FROM shops a ASOF JOIN trips b ON a.size >= b.id WHERE b.id < 3", 8),
-    ("SELECT a.id, b.size FROM trips a ASOF JOIN shops b ON a.k >= b.k WHERE a.id > 5", 2),
+    ("SELECT a.id, b.k FROM trips a ASOF JOIN shops b ON a.k >= b.k WHERE a.id > 5", 2),
     ("SELECT a.id, b.size FROM trips a ASOF LEFT JOIN shops b ON a.k >= b.size WHERE a.id > 5", 2),
     (
         "SELECT id, m FROM trips, LATERAL (SELECT max(size) AS m FROM shops WHERE shops.k = trips.k) WHERE id < 3",
