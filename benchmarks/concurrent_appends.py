@@ -1,9 +1,9 @@
-"""8 processes, each appending 25 one-row tables through its own open handle to one table, all at once.
+"""8 processes, each appending 25 one-row tables through its own open handle to one table on local disk, all at once.
 
 The time is from the first append that begins to the last that ends, for 200 acknowledged commits: where a contender
 lost some to errors, its time is scaled by what it did commit, and the failures are in the table of counts. delta-rs
-syncs nothing to disk: lakefmt is measured without and with `fsync`. S3 is moto's server over HTTP, whose one process
-all contenders wait for.
+syncs nothing to disk: lakefmt is measured without and with `fsync`. Every process has appended to a table of its own
+before, and written a checkpoint.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from benchmarks.generated_data import EVENT_SCHEMA, event
 from benchmarks.results import Bar, Comparison, Counts, compare
 from benchmarks.rounds import Contender, Role, Run
 from benchmarks.s3_requests import delta_rs_names
-from lakefmt.testing.servers import S3Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.registry import Settings
 
-__all__ = ["measure"]
+__all__ = ["Races", "measure"]
 
 ROOT = Path(__file__).parents[1]
 FACTOR = 10
@@ -96,20 +96,56 @@ class Fleet:
 
 
 def measure(settings: Settings) -> tuple[Comparison | Counts, ...]:
-    """Compare on local disk without and with fsync, and on S3."""
-    writers, appends = settings.scaled(full=8, quick=2), settings.scaled(full=25, quick=3)
-    failures: dict[str, int] = {}
-    numbers = itertools.count()
+    """Compare on local disk without and with fsync."""
+    races = Races(settings)
+    local = str(settings.folder)
+    return (
+        races.against_delta_rs("local disk, fsync off", local, {"fsync": False}, Bar(ratio=1 / FACTOR)),
+        races.against_delta_rs("local disk, fsync on", local, {}, Bar(ratio=1.0)),
+        races.failures(),
+    )
 
-    def contender(name: str, library: str, place: str, options: dict[str, Any], role: Role) -> Contender:
+
+class Races:
+    """Fleets of both libraries, one after the other, each with a table of its own; and what failed in all of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rounds = settings.rounds
+        self._writers, self._appends = settings.scaled(full=8, quick=2), settings.scaled(full=25, quick=3)
+        self._failed: dict[str, int] = {}
+        self._numbers = itertools.count()
+
+    def against_delta_rs(self, title: str, place: str, options: dict[str, Any], bar: Bar) -> Comparison:
+        """Compare at a place; ``options`` are lakefmt's storage options."""
+        theirs = {name: value for name, value in options.items() if name != "fsync"}
+        return compare(
+            f"{self._writers} processes x {self._appends} appends, {title}",
+            [
+                self._contender(f"lakefmt, {title}", "lakefmt", place, options, "subject"),
+                self._contender(f"delta-rs, {title}", "delta-rs", place, theirs, "peer"),
+            ],
+            bar=bar,
+            rounds=self._rounds,
+        )
+
+    def failures(self) -> Counts:
+        """Return how many appends failed, by contender, in all rounds."""
+        ours = sum(count for name, count in self._failed.items() if name.startswith("lakefmt"))
+        rows = tuple((name, str(count)) for name, count in sorted(self._failed.items()))
+        title = f"Appends that failed, of {self._writers * self._appends} a round"
+        return Counts(title, ("", "failed"), rows, "none of lakefmt's", "missed" if ours else "met")
+
+    def _contender(
+        self, name: str, library: str, place: str, options: dict[str, Any], role: Role
+    ) -> Contender:
         def start() -> Run:
-            uri = f"{place}/table-{next(numbers)}"
+            uri = f"{place}/table-{next(self._numbers)}"
             _create(library, uri, options)
-            fleet = Fleet(library, uri, options, writers, appends)
+            fleet = Fleet(library, uri, options, self._writers, self._appends)
 
             def sail() -> Ended:
                 ended = fleet.sail()
-                failures[name] = failures.get(name, 0) + ended.failed
+                self._failed[name] = self._failed.get(name, 0) + ended.failed
                 # Whoever was told that it committed, has: each row once.
                 rows = _count(uri, options)
                 if not ended.committed <= rows <= ended.committed + ended.failed:
@@ -119,34 +155,6 @@ def measure(settings: Settings) -> tuple[Comparison | Counts, ...]:
             return Run(call=sail, answer=lambda _: "all rows", seconds=lambda ended: ended.seconds_for_all)
 
         return Contender(name, start, role)
-
-    def against_delta_rs(title: str, place: str, options: dict[str, Any], bar: Bar) -> Comparison:
-        theirs = {name: value for name, value in options.items() if name != "fsync"}
-        return compare(
-            f"{writers} processes x {appends} appends, {title}",
-            [
-                contender(f"lakefmt, {title}", "lakefmt", place, options, "subject"),
-                contender(f"delta-rs, {title}", "delta-rs", place, theirs, "peer"),
-            ],
-            bar=bar,
-            rounds=settings.rounds,
-        )
-
-    local = str(settings.folder)
-    tables: list[Comparison | Counts] = [
-        against_delta_rs("local disk, fsync off", local, {"fsync": False}, Bar(ratio=1 / FACTOR)),
-        against_delta_rs("local disk, fsync on", local, {}, Bar(ratio=1.0)),
-    ]
-    with S3Server() as server:
-        tables.append(
-            against_delta_rs("S3", server.create_bucket(), server.storage_options(), Bar(ratio=1.0))
-        )
-    ours = sum(count for name, count in failures.items() if name.startswith("lakefmt"))
-    rows = tuple((name, str(count)) for name, count in sorted(failures.items()))
-    title = f"Appends that failed, of {writers * appends} a round"
-    bar = "none of lakefmt's"
-    tables.append(Counts(title, ("", "failed"), rows, bar, "missed" if ours else "met"))
-    return tuple(tables)
 
 
 def _create(library: str, uri: str, options: dict[str, Any]) -> None:
@@ -188,8 +196,26 @@ def _append_with(library: str, uri: str, options: dict[str, Any]) -> Callable[[p
     return lambda rows: write_deltalake(table, rows, mode="append")
 
 
+def _warm_up(library: str) -> None:
+    """Append to a table of one's own and write a checkpoint of it: what a process does once is no part of the race."""
+    with tempfile.TemporaryDirectory() as place:
+        if library == "lakefmt":
+            import lakefmt
+
+            with lakefmt.create(place, EVENT_SCHEMA) as table:
+                table.append(event(0))
+                table.checkpoint()
+            return
+        from deltalake import DeltaTable, write_deltalake
+
+        theirs = DeltaTable.create(place, EVENT_SCHEMA)
+        write_deltalake(theirs, event(0), mode="append")
+        theirs.create_checkpoint()
+
+
 def _write(library: str, uri: str, options: str, appends: str, number: str) -> None:
     """Run one writer: ready, wait for the word, append, tell."""
+    _warm_up(library)
     append = _append_with(library, uri, json.loads(options))
     first = int(number) * int(appends)
     events = [event(first + each) for each in range(int(appends))]

@@ -17,6 +17,7 @@ __all__ = ["BENCHMARKS", "Settings", "run_benchmark", "summary_of"]
 BENCHMARKS = (
     "append_one_row",
     "concurrent_appends",
+    "concurrent_appends_on_s3",
     "late_commits",
     "scan_large_table",
     "open_many_commits",
