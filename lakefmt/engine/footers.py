@@ -191,7 +191,7 @@ def open_parquet(
         ) from error
     except StoreError:
         raise
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise StoreError(
                 f"cannot read a data file: {error.strerror}", table=store.uri, path=key

@@ -11,7 +11,7 @@ import pytest
 
 from lakefmt.engine import ReadSpec, ReadTask, read_table
 from lakefmt.engine import read as read_module
-from lakefmt.engine.footers import forget_footers
+from lakefmt.engine.footers import forget_footers, load_footer
 from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError
 from lakefmt.expressions import parse_predicate
 from lakefmt.schema import Schema
@@ -95,3 +95,14 @@ def test_a_predicate_that_fails_on_a_value_of_sound_files_is_still_blamed(store:
     tasks = [put(store, "a.parquet", "snappy"), put(store, "b.parquet", "snappy")]
     with pytest.raises(InvalidInputError, match="predicate fails on a value"):
         read(store, tasks, "CAST(city AS INTEGER) = 1")
+
+
+def test_column_name_that_is_no_text_is_a_typed_error(store: Store) -> None:
+    def damage(data: bytearray) -> None:
+        at = data.rindex(b"PAR1")
+        while (at := data.rfind(b"city", 0, at)) >= 0:
+            data[at : at + 1] = b"\x80"
+
+    task = put(store, "a.parquet", "none", damage)
+    with pytest.raises(CorruptTableError, match=r"a\.parquet"):
+        load_footer(store, task.key, task.size_bytes)
