@@ -121,7 +121,8 @@ class S3DynamoDbStore(S3Store):
         """See to it that the version before is complete, so that at most one is not."""
         if version == 0:
             old = self._entries.load(name)
-            if old is not None and old.complete:
+            # What another writer completed a moment ago is in the log: looked at after its entry was.
+            if old is not None and old.complete and self._read_back(f"{_LOG_FOLDER}/{name}") is None:
                 raise StoreError(
                     "DynamoDB still has entries of a table that was here before",
                     table=self.uri,
