@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from lakefmt.log.catalog import RatifiedCommit as RatifiedCommit
     from lakefmt.log.catalog import RatifiedCommits as RatifiedCommits
     from lakefmt.log.history import History as History
+    from lakefmt.opening import create as create
+    from lakefmt.opening import is_table as is_table
+    from lakefmt.opening import open_table as open  # noqa: A004 - lakefmt.open is the public name
+    from lakefmt.opening import write as write
     from lakefmt.query import Explanation as Explanation
     from lakefmt.query import Query as Query
     from lakefmt.query import sql as sql
@@ -49,10 +53,6 @@ if TYPE_CHECKING:
     from lakefmt.schema import Schema as Schema
     from lakefmt.snapshot import Snapshot as Snapshot
     from lakefmt.table import Table as Table
-    from lakefmt.table import create as create
-    from lakefmt.table import is_table as is_table
-    from lakefmt.table import open_table as open  # noqa: A004 - lakefmt.open is the public name
-    from lakefmt.table import write as write
     from lakefmt.txn.result import WriteResult as WriteResult
     from lakefmt.variant import variant_to_json as variant_to_json
 
@@ -87,14 +87,14 @@ _HOMES = {
     "VersionNotFoundError": "lakefmt.errors",
     "WriteResult": "lakefmt.txn.result",
     "col": "lakefmt.expressions",
-    "create": "lakefmt.table",
-    "is_table": "lakefmt.table",
+    "create": "lakefmt.opening",
+    "is_table": "lakefmt.opening",
     "lit": "lakefmt.expressions",
-    "open": "lakefmt.table",
+    "open": "lakefmt.opening",
     "show_progress": "lakefmt.engine.progress",
     "sql": "lakefmt.query",
     "variant_to_json": "lakefmt.variant",
-    "write": "lakefmt.table",
+    "write": "lakefmt.opening",
 }
 
 __all__ = [

@@ -5,27 +5,21 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from lakefmt import background
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
-from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
+from lakefmt.errors import InvalidInputError
 from lakefmt.log import CommitTimes, load_history
-from lakefmt.log.listing import is_table as log_is_table
 from lakefmt.log.listing import list_commits
 from lakefmt.log.timestamps import parse_timestamp
 from lakefmt.scan import ChangeBounds, Changes, Scan
 from lakefmt.snapshot import advance_snapshot, load_snapshot
-from lakefmt.store import open_store
-from lakefmt.txn.commit import check_can_commit, follow_up
+from lakefmt.txn.commit import check_can_commit
 from lakefmt.txn.commit_queue import commit_queue
-from lakefmt.txn.environment import SYSTEM
 from lakefmt.txn.once import parse_txn
 from lakefmt.txn.operations.append import append as append_rows
-from lakefmt.txn.operations.create import create as create_table
-from lakefmt.txn.operations.create import partition_names, plan_create
 from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
-from lakefmt.txn.operations.write_new import write_new
 from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
 from lakefmt.upkeep import checkpoint_schedule, checksum_writer, clean_log, compact_log
 
@@ -46,141 +40,7 @@ if TYPE_CHECKING:
     from lakefmt.txn.result import WriteResult
     from lakefmt.upkeep import CheckpointResult, LogCleanup, LogCompaction
 
-__all__ = ["Table", "create", "is_table", "open_table", "write"]
-
-Location = "str | os.PathLike[str]"
-WriteMode = Literal["append", "overwrite", "error", "ignore"]
-
-
-def create(
-    uri: str | os.PathLike[str],
-    schema: Any,
-    *,
-    partition_by: str | Sequence[str] = (),
-    properties: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Table:
-    """Create an empty table and return its handle.
-
-    Args:
-        uri: a local path or any fsspec URI (``s3://bucket/trips``).
-        schema: a pyarrow schema, a ``lakefmt.Schema``, anything that exports an Arrow schema, or a mapping of column
-            names to Arrow types or Delta type names.
-        partition_by: columns to divide the files by.
-        properties: table properties (``{"delta.appendOnly": True}``); the rest have the defaults of a new table.
-        name: a name for people.
-        description: a sentence for people.
-        commit_timeout_s: how long commits through this handle go on where other writers keep taking the next version, or
-            storage does not say what became of one; None for ever.
-        storage_options: what the store needs to know: credentials, endpoints.
-
-    Raises:
-        TableExistsError: there is a table already.
-        InvalidInputError: schema, partition columns or properties make no table.
-        StoreError: storage refused.
-    """
-    writer = _writer_to(uri, storage_options, commit_timeout_s)
-    store = writer.store
-    plan = plan_create(
-        schema,
-        SYSTEM,
-        partition_by=partition_by,
-        properties=properties,
-        name=name,
-        description=description,
-        table=store.uri,
-    )
-    create_table(writer, plan)
-    snapshot = load_snapshot(store)
-    follow_up(writer, snapshot)
-    return Table(store, snapshot, commit_timeout_s=writer.timeout_s)
-
-
-def open_table(
-    uri: str | os.PathLike[str],
-    *,
-    version: int | None = None,
-    timestamp: str | datetime | None = None,
-    catalog: Catalog | None = None,
-    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Table:
-    """Open a table; exported as ``lakefmt.open``.
-
-    Args:
-        uri: where it is.
-        version: a version to stand at, read-only; None for the newest.
-        timestamp: a moment to stand at, read-only: ISO 8601 text (UTC where it names no zone) or a datetime.
-        catalog: the catalog that manages the table, any object with the method of ``lakefmt.Catalog``; it is asked
-            for the newest version and for commits that are not published yet, here and at every refresh.
-        commit_timeout_s: how long commits through this handle go on where other writers keep taking the next version, or
-            storage does not say what became of one; None for ever.
-        storage_options: what the store needs to know: credentials, endpoints.
-
-    Raises:
-        TableNotFoundError: there is no table.
-        VersionNotFoundError: it never had that version, or no longer has it.
-        UnsupportedFeatureError: it asks readers for something this release does not have.
-        CorruptTableError: its log contradicts itself.
-    """
-    timeout_s = _check_timeout(commit_timeout_s)
-    return _open_at(open_store(uri, storage_options), version, timestamp, catalog, timeout_s)
-
-
-def write(
-    uri: str | os.PathLike[str],
-    data: Any,
-    *,
-    mode: WriteMode = "error",
-    partition_by: str | Sequence[str] = (),
-    properties: Mapping[str, Any] | None = None,
-    txn: tuple[str, int] | None = None,
-    truncate_ns: bool = False,
-    commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Table:
-    """Write ``data`` to a table, creating it from the data's schema if it is not there.
-
-    Args:
-        uri: where the table is, or will be.
-        data: all that ``Table.append`` takes.
-        mode: what to do with a table that is there: ``append``, ``overwrite`` all its rows, raise an ``error``, or
-            ``ignore`` the data.
-        partition_by: for a new table.
-        properties: for a new table.
-        txn: as for ``Table.append``; in the modes ``append`` and ``overwrite``.
-        truncate_ns: cut nanosecond timestamps to microseconds instead of refusing them.
-        commit_timeout_s: how long commits here and through the handle go on where other writers keep taking the next version, or
-            storage does not say what became of one; None for ever.
-        storage_options: what the store needs to know: credentials, endpoints.
-
-    Raises:
-        TableExistsError: mode is ``error`` and there is a table.
-        InvalidInputError: the data does not fit; nothing was written.
-    """
-    if mode not in ("append", "overwrite", "error", "ignore"):
-        raise InvalidInputError(
-            f"There is no write mode {mode!r}", hint="Choose 'append', 'overwrite', 'error' or 'ignore'"
-        )
-    if txn is not None and mode not in ("append", "overwrite"):
-        raise InvalidInputError(
-            f"txn makes writes that are tried again safe; mode {mode!r} writes a table that is not there",
-            hint="Choose mode='append' or mode='overwrite'",
-        )
-    writer = _writer_to(uri, storage_options, commit_timeout_s)
-    try:
-        table = _open_at(writer.store, commit_timeout_s=writer.timeout_s)
-    except TableNotFoundError:
-        return _write_new(writer, data, mode, partition_by, properties, txn=txn, truncate_ns=truncate_ns)
-    return _write_existing(table, data, mode, partition_by, txn=txn, truncate_ns=truncate_ns)
-
-
-def is_table(uri: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> bool:
-    """Tell whether there is a table at ``uri``."""
-    return log_is_table(open_store(uri, storage_options))
+__all__ = ["Table", "open_at"]
 
 
 class Table:
@@ -246,7 +106,7 @@ class Table:
         """Return a read-only handle at another version or moment. Raises VersionNotFoundError."""
         if (version is None) == (timestamp is None):
             raise InvalidInputError("at() takes a version or a timestamp, one of them", table=self.uri)
-        return _open_at(self._store, version, timestamp, self._snapshot.catalog)
+        return open_at(self._store, version, timestamp, self._snapshot.catalog)
 
     def refresh(self) -> Table:
         """Advance to the newest version, reading only the commits that came since; return the handle itself."""
@@ -560,13 +420,19 @@ class Table:
                 self._snapshot = snapshot
 
 
-def _open_at(
+def open_at(
     store: Store,
     version: int | None = None,
     timestamp: str | datetime | None = None,
     catalog: Catalog | None = None,
     commit_timeout_s: float | None = COMMIT_TIMEOUT_S,
 ) -> Table:
+    """Return a handle at a version or a moment, read-only, or at the newest version.
+
+    Raises:
+        InvalidInputError: both were given, or one that is none.
+        VersionNotFoundError: the table never had that version, or no longer has it.
+    """
     if version is not None and timestamp is not None:
         raise InvalidInputError("Give a version or a timestamp, not both", table=store.uri)
     if timestamp is not None:
@@ -578,102 +444,6 @@ def _open_at(
         raise InvalidInputError(f"A version is a number from 0 on, not {version!r}", table=store.uri)
     snapshot = load_snapshot(store, version, catalog)
     return Table(store, snapshot, read_only=version is not None, commit_timeout_s=commit_timeout_s)
-
-
-def _writer_to(
-    uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None, commit_timeout_s: float | None
-) -> Writer:
-    store = open_store(uri, storage_options)
-    return Writer(
-        store,
-        timeout_s=_check_timeout(commit_timeout_s),
-        after_commit=(checksum_writer(store), checkpoint_schedule(store).follow),
-    )
-
-
-def _check_timeout(timeout_s: Any) -> float | None:
-    if timeout_s is None or (type(timeout_s) in (int, float) and timeout_s >= 0):
-        return cast("float | None", timeout_s)
-    raise InvalidInputError(
-        f"commit_timeout_s is a number of seconds from 0 on, or None for no end, not {timeout_s!r:.80}"
-    )
-
-
-def _write_new(
-    writer: Writer,
-    data: Any,
-    mode: WriteMode,
-    partition_by: str | Sequence[str],
-    properties: Mapping[str, Any] | None,
-    *,
-    txn: tuple[str, int] | None,
-    truncate_ns: bool,
-) -> Table:
-    from lakefmt.schema.sources import open_source
-
-    number = parse_txn(txn, writer.environment, table=writer.store.uri)
-    source = open_source(data)
-    plan = plan_create(
-        source.schema,
-        SYSTEM,
-        partition_by=partition_by,
-        properties=properties,
-        truncate_ns=truncate_ns,
-        table=writer.store.uri,
-    )
-    try:
-        after = write_new(
-            writer,
-            plan,
-            source,
-            join_existing=mode == "append",
-            replace_existing=mode == "overwrite",
-            txn=number,
-            truncate_ns=truncate_ns,
-        )
-    except TableExistsError:
-        if mode != "ignore":
-            raise
-        return _open_at(writer.store, commit_timeout_s=writer.timeout_s)
-    return Table(writer.store, after, commit_timeout_s=writer.timeout_s)
-
-
-def _write_existing(
-    table: Table,
-    data: Any,
-    mode: WriteMode,
-    partition_by: str | Sequence[str],
-    *,
-    txn: tuple[str, int] | None,
-    truncate_ns: bool,
-) -> Table:
-    if mode in ("append", "overwrite"):
-        _check_same_partitioning(table, partition_names(partition_by))
-    match mode:
-        case "append":
-            table.append(data, txn=txn, truncate_ns=truncate_ns)
-        case "overwrite":
-            table.overwrite(data, txn=txn, truncate_ns=truncate_ns)
-        case "error":
-            raise TableExistsError(
-                "There is a table here already",
-                table=table.uri,
-                hint="Choose mode='append' or mode='overwrite', or another place",
-            )
-        case "ignore":
-            pass
-    return table
-
-
-def _check_same_partitioning(table: Table, asked: tuple[str, ...]) -> None:
-    there = table.partition_columns
-    if asked and [name.lower() for name in asked] != [name.lower() for name in there]:
-        raise InvalidInputError(
-            f"partition_by asks for {', '.join(asked)}; the table is "
-            + (f"partitioned by {', '.join(there)}" if there else "not partitioned"),
-            table=table.uri,
-            hint="Leave partition_by out, or write a new table",
-        )
 
 
 # A fork copies locks in the state another thread left them in; the child's handles get fresh ones.

@@ -67,7 +67,7 @@ def open_table_at(
         raise typer.BadParameter("give a version or a timestamp, not both", param_hint="'--timestamp'")
     if timestamp is not None:
         _check_timestamp(timestamp)
-    from lakefmt.table import open_table
+    from lakefmt.opening import open_table
 
     return open_table(
         uri, version=version, timestamp=timestamp, storage_options=parse_storage_options(storage_option)

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakefmt.expressions.constants import Parameters
+    from lakefmt.opening import WriteMode
     from lakefmt.query.bind import Bound
     from lakefmt.query.reading import TableReading
     from lakefmt.query.session import TablePlan
     from lakefmt.query.sources import Source
     from lakefmt.query.statement import Statement
-    from lakefmt.table import Table, WriteMode
+    from lakefmt.table import Table
 
 __all__ = ["Explanation", "Query", "sql"]
 
@@ -175,7 +176,7 @@ class Query:
         storage_options: Mapping[str, Any] | None = None,
     ) -> Table:
         """Write the rows to a table, creating it if it is not there; arguments and errors are those of ``lakefmt.write``."""
-        from lakefmt.table import write
+        from lakefmt.opening import write
 
         return write(
             uri,

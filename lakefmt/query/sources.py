@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions.filters import constant_of
+from lakefmt.opening import open_table
 from lakefmt.schema import closest_names
-from lakefmt.table import Table, open_table
+from lakefmt.table import Table
 
 if TYPE_CHECKING:
     from lakefmt.expressions.constants import Parameters

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.errors import LakefmtError, StoreError
+from lakefmt.opening import create
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
-from lakefmt.table import Table, create
+from lakefmt.table import Table
 from lakefmt.testing.fault_store import FaultStore
 from lakefmt.testing.faults import ERRORS, KILLS, SeededFaults, kill_process
 from lakefmt.testing.history import Operation

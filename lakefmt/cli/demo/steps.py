@@ -19,8 +19,8 @@ from lakefmt.cli.history import HISTORY_COLUMNS, history_rows
 from lakefmt.cli.output import Column
 from lakefmt.cli.wording import format_size, plural
 from lakefmt.errors import LakefmtError
+from lakefmt.opening import create
 from lakefmt.store.location import parse_location
-from lakefmt.table import create
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

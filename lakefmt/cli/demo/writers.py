@@ -175,7 +175,7 @@ def _write_arrow(path: Path, rows: pa.Table) -> str:
 
 
 def _write_months() -> None:
-    from lakefmt.table import open_table
+    from lakefmt.opening import open_table
 
     # Loaded before the start, as in any writer that has run for a while: what is timed is appends.
     for module in ("lakefmt.properties", "pyarrow.compute", "pyarrow.parquet"):

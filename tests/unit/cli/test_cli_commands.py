@@ -253,7 +253,7 @@ def test_bug_is_one_line_without_a_traceback(trips, monkeypatch):
     def broken(*_, **__):
         raise KeyError("boom")
 
-    monkeypatch.setattr("lakefmt.table.open_table", broken)
+    monkeypatch.setattr("lakefmt.opening.open_table", broken)
     result = run("info", trips)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[0] == "error: KeyError: 'boom'"

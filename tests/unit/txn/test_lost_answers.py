@@ -290,7 +290,7 @@ def test_a_table_that_cannot_be_created_leaves_no_data_behind(folder):
 @pytest.mark.parametrize("applied", [[True], [False], [False, True]])
 def test_a_first_version_in_doubt_is_created_once(folder, applied, monkeypatch):
     store = UnsureStore(folder, applied)
-    monkeypatch.setattr("lakefmt.table.open_store", lambda *_: store)
+    monkeypatch.setattr("lakefmt.opening.open_store", lambda *_: store)
     assert lakefmt.create(folder, ROWS.schema).version == 0
 
 
