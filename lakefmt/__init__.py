@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lakefmt.errors import CorruptTableError as CorruptTableError
     from lakefmt.errors import InvalidInputError as InvalidInputError
     from lakefmt.errors import LakefmtError as LakefmtError
+    from lakefmt.errors import LostOutputError as LostOutputError
     from lakefmt.errors import ObjectNotFoundError as ObjectNotFoundError
     from lakefmt.errors import ResourceError as ResourceError
     from lakefmt.errors import SchemaMismatchError as SchemaMismatchError
@@ -69,6 +70,7 @@ _HOMES = {
     "History": "lakefmt.log.history",
     "InvalidInputError": "lakefmt.errors",
     "LakefmtError": "lakefmt.errors",
+    "LostOutputError": "lakefmt.errors",
     "ObjectNotFoundError": "lakefmt.errors",
     "Query": "lakefmt.query",
     "RatifiedCommit": "lakefmt.log.catalog",
@@ -109,6 +111,7 @@ __all__ = [
     "History",
     "InvalidInputError",
     "LakefmtError",
+    "LostOutputError",
     "ObjectNotFoundError",
     "Query",
     "RatifiedCommit",

@@ -11,6 +11,7 @@
     ├── UnsupportedFeatureError     the table asks for more than this release can do
     ├── CorruptTableError           what is on disk contradicts itself: repair or restore
     ├── ResourceError               this machine is too small for it: ask for less at a time, or give it more
+    ├── LostOutputError             what a task made for others is gone or damaged: that task is run again
     └── StoreError                  storage said no: credentials, network, permissions, disk
         ├── ObjectNotFoundError     one object is not there
         └── UnknownOutcomeError     it may have been written or not: look before writing again
@@ -28,6 +29,7 @@ __all__ = [
     "CorruptTableError",
     "InvalidInputError",
     "LakefmtError",
+    "LostOutputError",
     "ObjectNotFoundError",
     "ResourceError",
     "SchemaMismatchError",
@@ -158,6 +160,36 @@ class CorruptTableError(LakefmtError):
 
 class ResourceError(LakefmtError):
     """The work takes more memory, or more disk to spill to, than this process has."""
+
+
+class LostOutputError(LakefmtError):
+    """What a task of an earlier stage made for others cannot be read: the file is gone, cut short, or another's.
+
+    Whoever runs the job has that one task run again, and the reader after it; a user sees this error only where that
+    did not help.
+
+    Attributes:
+        stage: of the task whose output it was.
+        number: of that task.
+        attempt: of that task, whose output it was.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str,
+        number: int,
+        attempt: int,
+        table: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        self.stage = stage
+        self.number = number
+        self.attempt = attempt
 
 
 class StoreError(LakefmtError):
