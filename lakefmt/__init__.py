@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from lakefmt.errors import LakefmtError as LakefmtError
     from lakefmt.errors import LostOutputError as LostOutputError
     from lakefmt.errors import ObjectNotFoundError as ObjectNotFoundError
+    from lakefmt.errors import OutOfMemoryError as OutOfMemoryError
     from lakefmt.errors import ResourceError as ResourceError
     from lakefmt.errors import SchemaMismatchError as SchemaMismatchError
     from lakefmt.errors import StoreError as StoreError
     from lakefmt.errors import TableExistsError as TableExistsError
     from lakefmt.errors import TableNotFoundError as TableNotFoundError
+    from lakefmt.errors import TaskError as TaskError
     from lakefmt.errors import UnknownOutcomeError as UnknownOutcomeError
     from lakefmt.errors import UnsupportedFeatureError as UnsupportedFeatureError
     from lakefmt.errors import VersionNotFoundError as VersionNotFoundError
+    from lakefmt.errors import WorkerLostError as WorkerLostError
     from lakefmt.expressions import Expression as Expression
     from lakefmt.expressions import col as col
     from lakefmt.expressions import lit as lit
@@ -72,6 +75,7 @@ _HOMES = {
     "LakefmtError": "lakefmt.errors",
     "LostOutputError": "lakefmt.errors",
     "ObjectNotFoundError": "lakefmt.errors",
+    "OutOfMemoryError": "lakefmt.errors",
     "Query": "lakefmt.query",
     "RatifiedCommit": "lakefmt.log.catalog",
     "RatifiedCommits": "lakefmt.log.catalog",
@@ -84,9 +88,11 @@ _HOMES = {
     "Table": "lakefmt.table",
     "TableExistsError": "lakefmt.errors",
     "TableNotFoundError": "lakefmt.errors",
+    "TaskError": "lakefmt.errors",
     "UnknownOutcomeError": "lakefmt.errors",
     "UnsupportedFeatureError": "lakefmt.errors",
     "VersionNotFoundError": "lakefmt.errors",
+    "WorkerLostError": "lakefmt.errors",
     "WriteResult": "lakefmt.txn.result",
     "col": "lakefmt.expressions",
     "create": "lakefmt.opening",
@@ -113,6 +119,7 @@ __all__ = [
     "LakefmtError",
     "LostOutputError",
     "ObjectNotFoundError",
+    "OutOfMemoryError",
     "Query",
     "RatifiedCommit",
     "RatifiedCommits",
@@ -125,9 +132,11 @@ __all__ = [
     "Table",
     "TableExistsError",
     "TableNotFoundError",
+    "TaskError",
     "UnknownOutcomeError",
     "UnsupportedFeatureError",
     "VersionNotFoundError",
+    "WorkerLostError",
     "WriteResult",
     "col",
     "create",

@@ -11,6 +11,11 @@
     ├── UnsupportedFeatureError     the table asks for more than this release can do
     ├── CorruptTableError           what is on disk contradicts itself: repair or restore
     ├── ResourceError               this machine is too small for it: ask for less at a time, or give it more
+    │   └── OutOfMemoryError        memory ran out, or disk to spill to: smaller pieces may do
+    ├── TaskError                   a task ended with an error that is known by its text alone: mend what it names
+    │   ├── TaskCancelledError      nobody waits for the task any more
+    │   ├── WorkerLostError         the process under the task died: run the task again
+    │   └── WorkerStartError        no worker process can be had: mend the installation, or use threads
     ├── LostOutputError             what a task made for others is gone or damaged: that task is run again
     └── StoreError                  storage said no: credentials, network, permissions, disk
         ├── ObjectNotFoundError     one object is not there
@@ -31,14 +36,19 @@ __all__ = [
     "LakefmtError",
     "LostOutputError",
     "ObjectNotFoundError",
+    "OutOfMemoryError",
     "ResourceError",
     "SchemaMismatchError",
     "StoreError",
     "TableExistsError",
     "TableNotFoundError",
+    "TaskCancelledError",
+    "TaskError",
     "UnknownOutcomeError",
     "UnsupportedFeatureError",
     "VersionNotFoundError",
+    "WorkerLostError",
+    "WorkerStartError",
 ]
 
 # Azure's URIs have the container there, which is no secret: abfss://container@account.dfs.core.windows.net/
@@ -160,6 +170,43 @@ class CorruptTableError(LakefmtError):
 
 class ResourceError(LakefmtError):
     """The work takes more memory, or more disk to spill to, than this process has."""
+
+
+class OutOfMemoryError(ResourceError):
+    """Memory ran out, with what could be spilled; the same work in smaller pieces may succeed."""
+
+
+class TaskError(LakefmtError):
+    """A task ended with an error that does not travel as it is: the message has its kind and text, a note its traceback."""
+
+
+class TaskCancelledError(TaskError):
+    """A task was asked to end before it was done."""
+
+
+class WorkerLostError(TaskError):
+    """The worker process that ran a task died: killed, out of the system's memory, crashed in native code, or left.
+
+    Attributes:
+        exit_code: the process's; negative for the signal that ended it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int,
+        table: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        self.exit_code = exit_code
+
+
+class WorkerStartError(TaskError):
+    """A worker process did not start, or runs other versions than this process."""
 
 
 class LostOutputError(LakefmtError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from lakefmt.engine.duckdb_reader import duckdb_name_of
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.projection import find_column, holds_variants
+from lakefmt.engine.tasks import map_tasks
 from lakefmt.errors import CorruptTableError
 from lakefmt.expressions import quote_identifier
 
@@ -112,7 +114,8 @@ def load_known_files(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec) ->
 
     from lakefmt.engine.read import default_executor  # which imports the readers in its turn
 
-    return list(default_executor(store).run(load, tasks))
+    with closing(default_executor(store)) as executor:
+        return list(map_tasks(executor, load, tasks, stage="footers"))
 
 
 class _NoExpression(Exception):  # noqa: N818 - it never leaves this module

@@ -8,7 +8,7 @@ they are, and a look at one row group says that few rows will be left.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,21 +17,22 @@ from typing import TYPE_CHECKING
 from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import available_cores
 from lakefmt.engine.duckdb_reader import can_read_with_duckdb, read_with_duckdb
-from lakefmt.engine.executor import ThreadExecutor
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.parquet_reader import Unit, concat_rows, count_unit, read_unit, row_group_runs
 from lakefmt.engine.partition import partition_identity
 from lakefmt.engine.progress import track_rows
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
+from lakefmt.engine.tasks import ThreadExecutor, map_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
-    from lakefmt.engine.executor import Executor
     from lakefmt.engine.footers import Footer
     from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.engine.tasks import Executor
     from lakefmt.store.contract import Store
 
 __all__ = ["count_footer_rows", "count_matching", "read_batches", "read_table"]
@@ -84,8 +85,11 @@ def count_matching(
     store: Store, tasks: Iterable[ReadTask], spec: ReadSpec, *, executor: Executor | None = None
 ) -> int:
     """Return how many rows ``read_table`` would, reading no column but the predicate's."""
-    executor = executor or default_executor(store)
-    return sum(executor.run(partial(count_unit, store, spec), map(Unit, tasks), ordered=False))
+    with _executor(store, executor) as chosen:
+        counts = map_tasks(
+            chosen, partial(count_unit, store, spec), map(Unit, tasks), stage="count", ordered=False
+        )
+        return sum(counts)
 
 
 def count_footer_rows(store: Store, tasks: Iterable[ReadTask], *, executor: Executor | None = None) -> int:
@@ -95,12 +99,12 @@ def count_footer_rows(store: Store, tasks: Iterable[ReadTask], *, executor: Exec
         counts = load_footer(store, task.key, task.size_bytes).row_counts
         return sum(counts if task.row_groups is None else [counts[group] for group in task.row_groups])
 
-    executor = executor or default_executor(store)
-    return sum(executor.run(count, tasks, ordered=False))
+    with _executor(store, executor) as chosen:
+        return sum(map_tasks(chosen, count, tasks, stage="footers", ordered=False))
 
 
-def default_executor(store: Store) -> Executor:
-    """Return the executor for reads of a store: one thread a core, more where most of the time is waiting."""
+def default_executor(store: Store) -> ThreadExecutor:
+    """Return an executor for reads of a store: one thread a core, more where most of the time is waiting."""
     return ThreadExecutor(available_cores() if _is_local(store) else max(_REMOTE_THREADS, available_cores()))
 
 
@@ -113,26 +117,39 @@ def _read(
     whole: bool,
     in_order: bool = False,
 ) -> Generator[pa.Table, None, None]:
-    executor = executor or default_executor(store)
-    if spec.predicate is None or in_order or not _is_local(store):
-        # However small a file is, only its footer tells what it decodes to. A footer may be a request, and nobody
-        # should wait for all of them: they are looked at beside the reads, some files ahead.
-        with closing(executor.run(partial(_prune, store, spec), tasks)) as pruned:
-            units = (unit for found in pruned for unit in found.units(spec, executor))
-            yield from executor.run(partial(read_unit, store, spec), units)
-    else:
+    with _executor(store, executor) as chosen:
+        if spec.predicate is None or in_order or not _is_local(store):
+            yield from _read_through(store, tasks, spec, chosen)
+            return
         remaining = iter(tasks)
         # Who asks for one thread may not want all rows, and wants the first soon.
-        files = _WAVE_FILES if executor.parallelism > 1 else 1
+        files = _WAVE_FILES if chosen.resources.parallelism > 1 else 1
         while wave := list(islice(remaining, files)):
-            yield from _read_wave(store, wave, spec, executor, whole=whole)
+            yield from _read_wave(store, wave, spec, chosen, whole=whole)
+
+
+def _read_through(
+    store: Store, tasks: Iterable[ReadTask], spec: ReadSpec, executor: Executor
+) -> Generator[pa.Table, None, None]:
+    """Read all that footers leave of the files, in order.
+
+    However small a file is, only its footer tells what it decodes to. A footer may be a request, and nobody should wait
+    for all of them: they are looked at beside the reads, some files ahead, by threads of their own.
+    """
+    with (
+        closing(ThreadExecutor(executor.resources.parallelism)) as beside,
+        closing(map_tasks(beside, partial(_prune, store, spec), tasks, stage="footers")) as pruned,
+    ):
+        units = (unit for found in pruned for unit in found.units(spec, executor))
+        yield from map_tasks(executor, partial(read_unit, store, spec), units, stage="read")
 
 
 def _read_wave(
     store: Store, tasks: list[ReadTask], spec: ReadSpec, executor: Executor, *, whole: bool
 ) -> Generator[pa.Table, None, None]:
     """Read some files with a predicate, each by whichever reader suits the row groups that are left."""
-    pruned = [found for found in executor.run(partial(_prune, store, spec), tasks) if found.row_groups.chosen]
+    looked_at = map_tasks(executor, partial(_prune, store, spec), tasks, stage="footers")
+    pruned = [found for found in looked_at if found.row_groups.chosen]
     rows = sum(found.uncovered_rows for found in pruned)
     partitions: dict[tuple[Hashable, ...], list[_Pruned]] = {}
     if rows >= _DUCKDB_ROWS:
@@ -147,9 +164,9 @@ def _read_wave(
             yield from read_with_duckdb(store, [found.task for found in files], spec, whole=whole)
         else:
             pyarrows += files
-    threads = len(pyarrows) < executor.parallelism
+    threads = len(pyarrows) < executor.resources.parallelism
     units = (unit for found in pyarrows for unit in found.units(spec, executor, threads=threads))
-    yield from executor.run(partial(read_unit, store, spec), units)
+    yield from map_tasks(executor, partial(read_unit, store, spec), units, stage="read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +186,7 @@ class _Pruned:
     def units(self, spec: ReadSpec, executor: Executor, *, threads: bool = False) -> Iterator[Unit]:
         """Cut the file into what is read in one go."""
         # Who asks for one thread may not want all rows: one row group at a time.
-        limit_rows = _UNIT_ROWS if executor.parallelism > 1 else 0
+        limit_rows = _UNIT_ROWS if executor.resources.parallelism > 1 else 0
         for run in row_group_runs(self.footer, self.row_groups.chosen, limit_rows, spec, _UNIT_BYTES):
             yield Unit(self.task, RowGroups(run, self.row_groups.covered), threads)
 
@@ -177,6 +194,11 @@ class _Pruned:
 def _prune(store: Store, spec: ReadSpec, task: ReadTask) -> _Pruned:
     footer = load_footer(store, task.key, task.size_bytes)
     return _Pruned(task, footer, choose_row_groups(footer, task, spec))
+
+
+def _executor(store: Store, executor: Executor | None) -> AbstractContextManager[Executor]:
+    """Return the executor that was given, which stays open, or one of the read's own."""
+    return closing(default_executor(store)) if executor is None else nullcontext(executor)
 
 
 def _rows_of(table: pa.Table) -> int:

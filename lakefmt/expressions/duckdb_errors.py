@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import InvalidInputError, LakefmtError, ResourceError
+from lakefmt.errors import InvalidInputError, LakefmtError, OutOfMemoryError
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,7 +20,7 @@ _EXCERPT = re.compile(r"(?:\n+LINE \d+:| when casting from source column).*", re
 def invalid_predicate(error: duckdb.Error, text: str, *, table: str | None) -> LakefmtError:
     """Return the error that says what DuckDB found wrong with the user's expression, without its own wrapping.
 
-    An InvalidInputError; a ResourceError where it is memory that was wanting.
+    An InvalidInputError; an OutOfMemoryError where it is memory that was wanting.
     """
     if (too_large := resource_error(error, table=table)) is not None:
         return too_large
@@ -33,7 +33,7 @@ def invalid_predicate(error: duckdb.Error, text: str, *, table: str | None) -> L
     )
 
 
-def resource_error(error: Exception, *, table: str | None) -> ResourceError | None:
+def resource_error(error: Exception, *, table: str | None) -> OutOfMemoryError | None:
     """Return what it means that a query ran out of memory or out of disk to spill to; None for any other error.
 
     An error that comes through a stream has lost its kind, and begins with its name.
@@ -44,7 +44,7 @@ def resource_error(error: Exception, *, table: str | None) -> ResourceError | No
     if not isinstance(error, duckdb.OutOfMemoryException) and "Out of Memory Error" not in text:
         return None
     reason = text.partition("\n")[0].rpartition("Out of Memory Error: ")[2].rstrip(". ")
-    return ResourceError(
+    return OutOfMemoryError(
         f"The query takes more memory than this process may use: {reason}",
         table=table,
         hint="Ask for fewer columns or rows, take the rows in batches (to_batches), or give the process more memory",

@@ -6,7 +6,7 @@ import pytest
 
 from lakefmt import databases
 from lakefmt.engine import duckdb_reader
-from lakefmt.errors import ResourceError
+from lakefmt.errors import OutOfMemoryError, ResourceError
 from lakefmt.expressions.duckdb_errors import invalid_predicate, resource_error
 from lakefmt.store import open_store
 
@@ -30,7 +30,8 @@ def test_a_query_that_outgrows_memory_is_no_fault_of_file_or_predicate(tmp_path,
     error = run_out_of_memory(streamed=streamed)
     explained = duckdb_reader._explain(error, open_store(tmp_path), [], None)
     for found in (explained, invalid_predicate(error, "x > 1", table="t")):
-        assert type(found) is ResourceError
+        assert type(found) is OutOfMemoryError
+        assert isinstance(found, ResourceError)
         assert "more memory than this process may use" in found.message
         assert "to_batches" in found.hint
         assert found.table

@@ -1,0 +1,86 @@
+"""Where tasks run: the seam between what is to be done and the threads, processes or machines that do it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakefmt.engine.tasks.task import Task
+
+__all__ = ["Executor", "Resources", "TaskFuture"]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What an executor has.
+
+    Attributes:
+        kind: ``"threads"`` of this process, which share its memory; ``"processes"`` of this machine.
+        parallelism: so many tasks run at once.
+        threads: that each of them may keep busy.
+        memory_bytes: that all of them together may use.
+    """
+
+    kind: Literal["threads", "processes"]
+    parallelism: int
+    threads: int
+    memory_bytes: int
+
+    @property
+    def task_memory_bytes(self) -> int:
+        """A task's equal share of the memory."""
+        return self.memory_bytes // self.parallelism
+
+
+class Executor(Protocol):
+    """Runs tasks, as many at once as it has room for; safe among threads.
+
+    ``lakefmt.testing.executor_contract`` says as tests what every executor does.
+    """
+
+    @property
+    def resources(self) -> Resources:
+        """What it has."""
+
+    def submit(self, task: Task[R]) -> Future[R]:
+        """Have a task run once, after those that were submitted before it have begun.
+
+        The future's ``result`` raises what the task raised, with a note that names the task: an error of its own kind
+        wherever that can be told here too, else a ``TaskError`` with its text; an ``OutOfMemoryError`` where memory ran
+        out; a ``WorkerLostError`` where its process died under it. Nothing is tried twice.
+
+        The future's ``cancel`` keeps a task from beginning. Of one that runs it asks that it end (and returns False, as
+        the standard says): the future is then a ``TaskCancelledError`` unless the task was quicker.
+
+        Raises:
+            InvalidInputError: the executor is closed, or the task cannot be sent to where it would run.
+        """
+
+    def close(self) -> None:
+        """Cancel what is under way, wait for its end, and take no task any more."""
+
+
+class TaskFuture(Future[R]):
+    """The outcome of a task, whose ``cancel`` reaches it while it runs.
+
+    Args:
+        ask_to_end: called by ``cancel`` while the task runs, from any thread, perhaps several times.
+    """
+
+    def __init__(self, ask_to_end: Callable[[], object]) -> None:
+        super().__init__()
+        self._ask_to_end = ask_to_end
+
+    def cancel(self) -> bool:
+        """Keep the task from beginning (True), or ask that it end (False)."""
+        if super().cancel():
+            return True
+        if not self.done():
+            self._ask_to_end()
+        return False

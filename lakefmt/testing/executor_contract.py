@@ -1,0 +1,203 @@
+"""The executor contract as tests: every executor's test class inherits these.
+
+    class TestMyExecutor(ExecutorContract):
+        @pytest.fixture
+        def executor(self):
+            with closing(MyExecutor(2)) as executor: yield executor
+
+The executor of the fixture runs two tasks at once.
+"""
+
+# ruff: noqa: S101, D102 - tests: asserts are their point, names say all
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from lakefmt.engine.tasks import Task, TaskContext
+from lakefmt.errors import (
+    CorruptTableError,
+    InvalidInputError,
+    LakefmtError,
+    OutOfMemoryError,
+    TaskCancelledError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakefmt.engine.tasks import Executor
+
+__all__ = ["ExecutorContract"]
+
+_PATIENCE_S = 60.0
+
+
+def square(value: int, _: TaskContext) -> int:
+    return value * value
+
+
+def describe(_: None, context: TaskContext) -> tuple[Any, ...]:
+    return (
+        context.stage,
+        context.number,
+        context.attempt,
+        context.memory_bytes,
+        context.threads,
+        context.folder,
+    )
+
+
+def fail(error: Exception, _: TaskContext) -> None:
+    raise error
+
+
+def wait_for(path: str, context: TaskContext) -> str:
+    """Say that the task runs, and go on until a file is there or the task is cancelled."""
+    import pathlib
+
+    begun, go = pathlib.Path(f"{path}.begun"), pathlib.Path(f"{path}.go")
+    begun.touch()
+    while not go.exists():
+        context.check_cancelled()
+        time.sleep(0.002)
+    return path
+
+
+def until(condition: Any) -> None:
+    """Wait until something holds; a test that waits for ever has failed."""
+    end_s = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.002)
+
+
+def rows_of(count: int, _: TaskContext) -> pa.Table:
+    return pa.table({"n": pa.array(range(count), pa.int64())})
+
+
+class ExecutorContract:
+    """What every executor does."""
+
+    def test_a_tasks_result_is_its_functions(self, executor: Executor) -> None:
+        futures = [executor.submit(Task(square, n, "squares", n)) for n in range(20)]
+        assert [future.result(_PATIENCE_S) for future in futures] == [n * n for n in range(20)]
+
+    def test_a_task_is_told_what_it_is_and_may_use(self, executor: Executor) -> None:
+        task = Task(describe, None, "map", 7, attempt=2, memory_bytes=5 << 20, folder="/job")
+        threads = executor.resources.threads
+        assert executor.submit(task).result(_PATIENCE_S) == ("map", 7, 2, 5 << 20, threads, "/job")
+
+    def test_tasks_share_the_memory_equally(self, executor: Executor) -> None:
+        resources = executor.resources
+        assert resources.parallelism == 2
+        memory_bytes = executor.submit(Task(describe, None, "map", 0)).result(_PATIENCE_S)[3]
+        assert 0 < memory_bytes == resources.memory_bytes // 2
+
+    def test_two_tasks_run_at_once(self, executor: Executor, tmp_path: Path) -> None:
+        futures = [executor.submit(Task(wait_for, str(tmp_path / str(n)), "s", n)) for n in range(2)]
+        until(lambda: (tmp_path / "0.begun").exists() and (tmp_path / "1.begun").exists())
+        for n in range(2):
+            (tmp_path / f"{n}.go").touch()
+        assert [future.result(_PATIENCE_S) for future in futures] == [
+            str(tmp_path / str(n)) for n in range(2)
+        ]
+
+    def test_rows_come_back(self, executor: Executor) -> None:
+        found = executor.submit(Task(rows_of, 1_000_000, "rows", 0)).result(_PATIENCE_S)
+        assert found.equals(pa.table({"n": pa.array(range(1_000_000), pa.int64())}))
+
+    def test_a_tasks_own_error_keeps_its_kind_and_places_and_names_the_task(self, executor: Executor) -> None:
+        error = CorruptTableError("Damaged", table="t", version=3, path="part-0", hint="Restore it")
+        with pytest.raises(CorruptTableError) as caught:
+            executor.submit(Task(fail, error, "scan", 4, attempt=1)).result(_PATIENCE_S)
+        assert str(caught.value) == str(error)
+        assert (caught.value.version, caught.value.path) == (3, "part-0")
+        assert "In task 4 of stage 'scan', attempt 1" in caught.value.__notes__
+
+    def test_a_foreign_error_of_the_users_function_is_raised_as_it_is(self, executor: Executor) -> None:
+        with pytest.raises(ZeroDivisionError, match="by naught") as caught:
+            executor.submit(Task(fail, ZeroDivisionError("by naught"), "map", 0)).result(_PATIENCE_S)
+        assert "In task 0 of stage 'map'" in caught.value.__notes__
+
+    @pytest.mark.parametrize(
+        "error", [MemoryError("too much"), pa.ArrowMemoryError("malloc of size 1 failed")]
+    )
+    def test_memory_that_ran_out_is_told_from_other_errors(
+        self, executor: Executor, error: Exception
+    ) -> None:
+        with pytest.raises(OutOfMemoryError, match="Task 1 of stage 'sort' ran out of memory: ") as caught:
+            executor.submit(Task(fail, error, "sort", 1)).result(_PATIENCE_S)
+        assert str(error) in caught.value.message
+
+    def test_tasks_after_a_failed_one_run(self, executor: Executor) -> None:
+        failed = [executor.submit(Task(fail, LakefmtError("no"), "s", n)) for n in range(5)]
+        done = [executor.submit(Task(square, n, "s", n)) for n in range(5)]
+        assert [future.result(_PATIENCE_S) for future in done] == [0, 1, 4, 9, 16]
+        assert all(isinstance(future.exception(_PATIENCE_S), LakefmtError) for future in failed)
+
+    def test_a_thousand_tiny_tasks_from_several_threads_each_give_their_result(
+        self, executor: Executor
+    ) -> None:
+        def submit_all(first: int) -> list[int]:
+            futures = [executor.submit(Task(square, n, "tiny", n)) for n in range(first, first + 250)]
+            return [future.result(_PATIENCE_S) for future in futures]
+
+        with ThreadPoolExecutor(4) as threads:
+            found = [n for part in threads.map(submit_all, range(0, 1000, 250)) for n in part]
+        assert found == [n * n for n in range(1000)]
+
+    def test_a_task_cancelled_before_it_began_never_runs(self, executor: Executor, tmp_path: Path) -> None:
+        running = [executor.submit(Task(wait_for, str(tmp_path / str(n)), "s", n)) for n in range(2)]
+        waiting = executor.submit(Task(wait_for, str(tmp_path / "never"), "s", 2))
+        until(lambda: (tmp_path / "0.begun").exists() and (tmp_path / "1.begun").exists())
+        assert waiting.cancel()
+        for n in range(2):
+            (tmp_path / f"{n}.go").touch()
+        for future in running:
+            future.result(_PATIENCE_S)
+        with pytest.raises(CancelledError):
+            waiting.result(_PATIENCE_S)
+        assert executor.submit(Task(square, 3, "s", 3)).result(_PATIENCE_S) == 9
+        assert not (tmp_path / "never.begun").exists()
+
+    def test_a_cancelled_task_that_runs_ends_at_its_next_look(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        future = executor.submit(Task(wait_for, str(tmp_path / "it"), "s", 0))
+        until((tmp_path / "it.begun").exists)
+        assert not future.cancel()
+        with pytest.raises(TaskCancelledError, match="Task 0 of stage 's'"):
+            future.result(_PATIENCE_S)
+        assert executor.submit(Task(square, 3, "s", 1)).result(_PATIENCE_S) == 9
+
+    def test_cancelling_a_task_that_is_done_changes_nothing(self, executor: Executor) -> None:
+        future = executor.submit(Task(square, 3, "s", 0))
+        assert future.result(_PATIENCE_S) == 9
+        assert not future.cancel()
+        assert future.result() == 9
+        assert executor.submit(Task(square, 4, "s", 1)).result(_PATIENCE_S) == 16
+
+    def test_closing_cancels_what_is_under_way(self, executor: Executor, tmp_path: Path) -> None:
+        futures = [executor.submit(Task(wait_for, str(tmp_path / str(n)), "s", n)) for n in range(4)]
+        until(lambda: (tmp_path / "0.begun").exists() and (tmp_path / "1.begun").exists())
+        threading.Thread(target=executor.close).start()
+        executor.close()
+        assert all(future.done() for future in futures)
+        for future in futures[:2]:
+            with pytest.raises(TaskCancelledError):
+                future.result()
+        assert all(future.cancelled() for future in futures[2:])
+        assert not (tmp_path / "2.begun").exists()
+
+    def test_a_closed_executor_takes_no_task(self, executor: Executor) -> None:
+        executor.submit(Task(square, 3, "s", 0)).result(_PATIENCE_S)
+        executor.close()
+        executor.close()
+        with pytest.raises(InvalidInputError, match="closed"):
+            executor.submit(Task(square, 3, "s", 1))
