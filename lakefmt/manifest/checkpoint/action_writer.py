@@ -90,17 +90,19 @@ class ActionWriter:
             kind: "add" or "remove".
             files: the action's members as columns.
         """
-        self._write({kind: files.combine_chunks().to_struct_array()}, files.num_rows)
+        # Batch by batch, as they came: tens of megabytes copied into memory new to the process take as long as to encode.
+        structs = [batch.to_struct_array() for batch in files.to_batches()]
+        self._write({kind: pa.chunked_array(structs, self._schema.field(kind).type)}, files.num_rows)
 
     def _write(self, columns: Mapping[str, Any], length: int) -> None:
         if not length:
             return
         arrays = [
-            _flat(columns[field.name]) if field.name in columns else pa.nulls(length, field.type)
+            columns[field.name] if field.name in columns else pa.nulls(length, field.type)
             for field in self._schema
         ]
-        batch = pa.RecordBatch.from_arrays(cast("Any", arrays), schema=self._schema)
-        self._writer.write_batch(batch, row_group_size=length)
+        table = pa.Table.from_arrays(cast("Any", arrays), schema=self._schema)
+        self._writer.write_table(table, row_group_size=length)
         self.num_actions += length
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -15,31 +15,39 @@ from lakefmt.manifest.checkpoint.row_order import in_place
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.logical_files import LogicalFiles, vector_ids
 from lakefmt.manifest.path_columns import canonical_paths
-from lakefmt.manifest.repeated_files import are_unique
+from lakefmt.manifest.repeated_files import PathsMet, are_unique
 from lakefmt.manifest.tombstones import Tombstones
 from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lakefmt.manifest.checkpoint.content import CheckpointContent
     from lakefmt.manifest.checkpoint.layout import ActionLayout
 
-__all__ = ["live_adds", "prefetched", "tombstones"]
+__all__ = ["tombstones", "with_live_adds"]
 
 _T = TypeVar("_T")
-_BATCH_ROWS = 16_384  # of a checkpoint that is read
+_BATCH_ROWS = 10_000  # of a checkpoint that is read: as many as a row group of one that is written
 
 
-def live_adds(
-    content: CheckpointContent, layout: ActionLayout, rows: int, *, in_order: bool = True
-) -> Iterator[pa.Table]:
-    """Yield the live files on their way into a checkpoint, ``rows`` at a time, the last time fewer.
+def with_live_adds(
+    content: CheckpointContent,
+    layout: ActionLayout,
+    rows: int,
+    write: Callable[[Iterator[pa.Table]], _T],
+    *,
+    in_order: bool = True,
+) -> _T:
+    """Return what ``write`` makes of the live files on their way into a checkpoint.
 
     Args:
         content: the version.
         layout: of its file actions.
-        rows: how many at a time.
+        rows: how many files a table has, the last one fewer.
+        write: is given tables, each made by a thread while the one before is at work. That no file is there twice is
+            known only when all have passed by: where one is, iteration fails, what is written must not be published, and
+            ``write`` is called again with each file once.
         in_order: whether in the order of their partitions; else as they came. Where the checkpoint before has them in
             that order, no more is held than a few batches, and otherwise not much more.
 
@@ -47,15 +55,15 @@ def live_adds(
         CorruptTableError: the base cannot be read, or a value in it has no place in a checkpoint.
     """
     added = adds_in_list(content.added, layout)
-    if not are_unique(_live_paths(content, added)):
-        yield from _in_pieces([_without_repeats(content, layout, added)], rows)
-        return
     ordered = (
         _in_order(content, layout, added)
         if in_order and layout.keys
         else _as_they_came(content, layout, added)
     )
-    yield from _in_pieces(ordered, rows)
+    try:
+        return write(_prefetched(_in_pieces(_all_different(ordered), rows)))
+    except _RepeatedError:
+        return write(_in_pieces([_without_repeats(content, layout, added)], rows))
 
 
 def tombstones(content: CheckpointContent, expired_ms: int) -> Tombstones:
@@ -70,7 +78,21 @@ def tombstones(content: CheckpointContent, expired_ms: int) -> Tombstones:
     return found.concat(content.removed.later_than(expired_ms))
 
 
-def prefetched(items: Iterator[_T]) -> Iterator[_T]:
+class _RepeatedError(Exception):
+    """A path was met more than once."""
+
+
+def _all_different(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the tables; raise _RepeatedError after the last if a path is in them more than once, or seems to be."""
+    paths = PathsMet()
+    for table in tables:
+        paths.add(canonical_paths(table["path"]))
+        yield table
+    if not paths.are_different():
+        raise _RepeatedError
+
+
+def _prefetched(items: Iterator[_T]) -> Iterator[_T]:
     """Yield the items, the next one made by a thread while the caller is at work on one."""
     with Threads(1, "lakefmt-checkpoint") as pool:
         following = pool.submit(next, items, None)
@@ -90,39 +112,6 @@ def _base_adds(content: CheckpointContent, layout: ActionLayout) -> Iterator[pa.
             yield from adds_in_file(part, layout, batch_rows=_BATCH_ROWS)
         for inline in base.inline_files(layout.keys):
             yield adds_in_list(inline, layout)
-
-
-def _live_paths(content: CheckpointContent, added: pa.Table) -> Any:
-    """Return the paths of all live files, before anything else is read of them."""
-    import pyarrow.compute as pc
-
-    gone = LogicalFiles(content.newest)
-    base = content.base
-    pieces: list[Any] = [canonical_paths(added["path"])]
-    lists = (
-        [base] if isinstance(base, FileList) else base.inline_files(content.partition_keys) if base else []
-    )
-    for files in lists:
-        named = gone.among(files.table["path"], files.table["deletion_vector"])
-        pieces.append(canonical_paths(files.table["path"]).filter(pc.invert(named)))
-    for part in base.parts if isinstance(base, Checkpoint) else []:
-        groups = part.groups_with(("add", "path"))
-        names = [name for name in ("path", "deletionVector") if part.type_of(("add", name)) is not None]
-        if names[:1] != ["path"]:
-            continue  # told of where the files are read
-        with part.reading():
-            for adds in part.stream_struct("add", names, groups, _BATCH_ROWS):
-                paths = canonical_paths(
-                    pa.chunked_array([pc.struct_field(adds, "path").cast(pa.string())], pa.string())
-                )
-                if len(gone) and len(names) == 2:
-                    named = gone.among(paths, pc.struct_field(adds, "deletionVector"))
-                    paths = paths.filter(pc.invert(named))
-                elif len(gone):
-                    named = gone.among(paths, cast("Any", pa.nulls)(len(adds)))
-                    paths = paths.filter(pc.invert(named))
-                pieces.append(paths)
-    return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pa.string())
 
 
 def _without_repeats(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ from lakefmt.log.paths import sidecar_key
 from lakefmt.manifest.checkpoint.action_writer import GROUP_ROWS, ActionWriter
 from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
 from lakefmt.manifest.checkpoint.file_order import partition_ranks
-from lakefmt.manifest.checkpoint.live_adds import live_adds, prefetched, tombstones
+from lakefmt.manifest.checkpoint.live_adds import tombstones, with_live_adds
 from lakefmt.manifest.checkpoint.sidecar_tags import SidecarTags, describe_adds, describe_removes
 from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.manifest.path_columns import canonical_paths
@@ -77,10 +77,7 @@ class SidecarWriter:
 
     def write_all(self) -> list[Sidecar]:
         """Write sidecars with all files, whatever the checkpoint before has."""
-        made = [
-            self._write_adds(adds)
-            for adds in prefetched(live_adds(self._content, self._layout, SIDECAR_FILES))
-        ]
+        made = with_live_adds(self._content, self._layout, SIDECAR_FILES, self._write_all_adds)
         removed = tombstones(self._content, self._expired_ms).table
         return [*made, *self._in_sidecars(removed, self._write_removes)]
 
@@ -101,6 +98,12 @@ class SidecarWriter:
         if len(adds) > _MOST_OVER * needed + _SOME:
             return self.write_all()
         return [*self._add_sidecars(base, adds), *self._remove_sidecars(base, removes)]
+
+    def _write_all_adds(self, pieces: Iterator[pa.Table]) -> list[Sidecar]:
+        if self.written:  # a first time, with files that are listed twice
+            self._store.delete([sidecar_key(sidecar.path) for sidecar in self.written])
+            self.written.clear()
+        return [self._write_adds(adds) for adds in pieces]
 
     def _add_sidecars(
         self, base: Checkpoint, sidecars: Sequence[tuple[Sidecar, SidecarTags]]

@@ -23,6 +23,7 @@ from lakefmt.log import load_segment
 from lakefmt.log.last_checkpoint import json_checksum
 from lakefmt.log.paths import LAST_CHECKPOINT
 from lakefmt.manifest.checkpoint.write import CheckpointKind
+from lakefmt.manifest.repeated_files import PathsMet
 from lakefmt.store.local import LocalStore
 from lakefmt.txn.operations.append import append as append_rows
 from lakefmt.txn.writer import Writer
@@ -358,3 +359,15 @@ def test_files_that_the_checkpoint_before_repeats_are_written_once(tmp_path, kin
     if kind is CheckpointKind.CLASSIC:
         adds = pq.read_table(tmp_path / "t" / written.key, columns=["add"])["add"]
         assert len(adds) - adds.null_count == 4
+    left = {path.name for path in (tmp_path / "t" / "_delta_log").rglob("_sidecars/*")}
+    assert left == {sidecar.path for sidecar in written.sidecars}  # nothing of a first try
+
+
+@pytest.mark.parametrize("held", [1, 200_000])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_paths_are_known_to_be_different_by_themselves_and_by_their_hashes(held, repeated, monkeypatch):
+    monkeypatch.setattr("lakefmt.manifest.repeated_files._HELD_FILES", held)
+    met = PathsMet()
+    for paths in (["a", "b"], [], ["c"], ["a" if repeated else "d"]):
+        met.add(pa.chunked_array([paths], pa.string()))
+    assert met.are_different() is not repeated
