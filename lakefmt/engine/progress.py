@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["ProgressSink", "show_progress", "track_rows"]
+__all__ = ["ProgressSink", "current_sink", "show_progress", "track_rows"]
 
 _T = TypeVar("_T")
 
@@ -60,6 +60,11 @@ def show_progress(sink: ProgressSink | None = None) -> Iterator[None]:
     )
     with Progress(*columns) as bars, show_progress(_Bars(bars)):
         yield
+
+
+def current_sink() -> ProgressSink | None:
+    """Return what is told of progress in this context, None where nobody asked."""
+    return _sink.get()
 
 
 def track_rows(

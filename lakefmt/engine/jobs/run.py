@@ -1,0 +1,203 @@
+"""Running a job: its tasks on an executor, what fails tried again, results as they are taken."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakefmt.engine.jobs.measured import MeasuredFunction
+from lakefmt.engine.jobs.metrics import JobMetrics, StageMetrics
+from lakefmt.engine.jobs.state import JobState
+from lakefmt.engine.jobs.verdict import Verdict
+from lakefmt.engine.progress import current_sink
+from lakefmt.engine.tasks.task import Task
+from lakefmt.errors import LakefmtError, LostOutputError, TaskCancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from concurrent.futures import Future
+
+    from lakefmt.engine.jobs.metrics import Usage
+    from lakefmt.engine.jobs.stage import Job, Stage, TaskOutput
+    from lakefmt.engine.jobs.state import Attempt
+    from lakefmt.engine.jobs.verdict import Bounds
+    from lakefmt.engine.progress import ProgressSink
+    from lakefmt.engine.tasks.executor import Executor, Resources
+
+__all__ = ["describe_resources", "run_job", "start_metrics"]
+
+
+def run_job(
+    job: Job,
+    executor: Executor,
+    *,
+    folder: str,
+    open_result: Callable[[Any], Any] | None = None,
+    metrics: JobMetrics | None = None,
+    bounds: Bounds | None = None,
+) -> Generator[Any, None, None]:
+    """Run a job and yield the results of its last stage.
+
+    At most twice the executor's parallelism of tasks are under way, and so many results wait to be taken: a slow consumer
+    holds the work back. Attempts that fail for no fault of their own (a lost worker, storage) are made again; of an output
+    that is lost its task alone is run again; the input of a task that ran out of memory is cut in two. Closing the
+    generator, an error and Ctrl-C end the tasks under way and wait for their end, so that nothing works on, or writes,
+    when the caller deletes the folder.
+
+    Args:
+        job: the stages.
+        executor: where tasks run; it stays open.
+        folder: the job's, which the caller makes and deletes: outputs of failed and repeated attempts lie there, too.
+        open_result: called with the value of each result as soon as it is there, and yielded is what it returns; one that
+            finds it lost (LostOutputError) has it made again.
+        metrics: from ``start_metrics``; filled while the job runs.
+        bounds: how often things may go wrong.
+
+    Raises:
+        Exception: a task's own error, once, with notes that name the task and what it read.
+        OutOfMemoryError: a task's input could not be cut any smaller.
+        WorkerLostError: a task ended every worker that it was given, or too many were lost.
+        LostOutputError: what tasks write does not last.
+        TaskCancelledError: the executor was closed.
+    """
+    run = _Run(
+        JobState(job, bounds),
+        job.stages[-1],
+        executor,
+        folder,
+        open_result,
+        metrics or start_metrics(job, executor),
+    )
+    try:
+        yield from run.results()
+    finally:
+        run.end()
+
+
+def start_metrics(job: Job, executor: Executor) -> JobMetrics:
+    """Return the metrics of a job that has not begun."""
+    stages = tuple(StageMetrics(stage.name) for stage in job.stages)
+    return JobMetrics(describe_resources(executor.resources), stages)
+
+
+def describe_resources(resources: Resources) -> str:
+    """Return what runs the tasks, in a few words."""
+    count = resources.parallelism
+    what = "worker" if resources.kind == "processes" else "thread"
+    return f"{resources.kind}, {count} {what}{'' if count == 1 else 's'}"
+
+
+@dataclass
+class _Run:
+    """One run of a job."""
+
+    state: JobState
+    last: Stage
+    executor: Executor
+    folder: str
+    open_result: Callable[[Any], Any] | None
+    metrics: JobMetrics
+
+    def __post_init__(self) -> None:
+        self._stages = {stage.name: stage for stage in self.metrics.stages}
+        self._alone = self.executor.resources.kind == "processes"
+        self._running: dict[Future[tuple[TaskOutput, Usage]], Attempt] = {}
+        self._opened: dict[int, Any] = {}
+        self._began = time.perf_counter()
+        self._progress = _Progress(current_sink())
+
+    def results(self) -> Generator[Any, None, None]:
+        window = 2 * self.executor.resources.parallelism
+        ready: deque[Any] = deque()
+        while True:
+            self._submit(window, len(ready))
+            if ready:
+                yield ready.popleft()
+                continue
+            if not self._running:
+                # Nothing to run, nothing running, nothing to take.
+                assert self.state.is_done, "a job that stands still"  # noqa: S101
+                return
+            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                self._take(future)
+            ready.extend(self._opened.pop(attempt.number) for attempt, _ in self.state.take_results())
+
+    def end(self) -> None:
+        for future in self._running:
+            future.cancel()
+        wait(self._running)
+        self.metrics.seconds = time.perf_counter() - self._began
+        self._progress.end()
+
+    def _submit(self, window: int, ready: int) -> None:
+        while len(self._running) < window:
+            more = self.state.results_begun + ready < window
+            attempt = self.state.next_attempt(more_results=more)
+            if attempt is None:
+                return
+            self._progress.begin(attempt.stage)
+            task = Task(
+                MeasuredFunction(attempt.stage.function, self._alone),
+                attempt.input,
+                attempt.stage.name,
+                attempt.number,
+                attempt.attempt,
+                folder=self.folder,
+            )
+            self._running[self.executor.submit(task)] = attempt
+
+    def _take(self, future: Future[tuple[TaskOutput, Usage]]) -> None:
+        attempt = self._running.pop(future)
+        stage = self._stages[attempt.stage.name]
+        try:
+            output, usage = future.result()
+        except CancelledError as error:
+            raise TaskCancelledError(
+                "The executor was closed while a job ran on it", hint="Close it after its last job"
+            ) from error
+        except Exception as error:  # noqa: BLE001 - judged, and raised where it is the job's end
+            stage.add_failure(_in_few_words(error))
+            if self.state.reject(attempt, error) is Verdict.SPLIT:
+                stage.splits += 1
+            return
+        if not self.state.accept(attempt, output):
+            return
+        if attempt.stage is self.last:
+            try:
+                opened = output.value if self.open_result is None else self.open_result(output.value)
+            except LostOutputError as error:
+                stage.add_failure(_in_few_words(error))
+                self.state.lose(error)
+                return
+            self._opened[attempt.number] = opened
+        stage.add(attempt.number, attempt.attempt, output, usage)
+        self._progress.advance(attempt.stage, output.rows_in)
+
+
+class _Progress:
+    """Tells a sink of the rows that stages have read."""
+
+    def __init__(self, sink: ProgressSink | None) -> None:
+        self._sink = sink
+        self._numbers: dict[str, int] = {}
+
+    def begin(self, stage: Stage) -> None:
+        if self._sink is not None and stage.name not in self._numbers:
+            self._numbers[stage.name] = self._sink.start(stage.name, stage.total_rows)
+
+    def advance(self, stage: Stage, rows: int) -> None:
+        if self._sink is not None:
+            self._sink.advance(self._numbers[stage.name], rows)
+
+    def end(self) -> None:
+        if self._sink is not None:
+            for number in self._numbers.values():
+                self._sink.finish(number)
+
+
+def _in_few_words(error: Exception) -> str:
+    message = error.message if isinstance(error, LakefmtError) else str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {message}"

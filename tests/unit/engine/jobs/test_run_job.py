@@ -1,0 +1,217 @@
+"""Jobs on threads of this process: results, their order, what is done about errors, and what is left after."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import lakefmt
+from lakefmt.engine.jobs import Job, Stage, TaskOutput, job_folder, run_job, start_metrics
+from lakefmt.engine.tasks import ThreadExecutor
+from lakefmt.errors import (
+    InvalidInputError,
+    LostOutputError,
+    OutOfMemoryError,
+    StoreError,
+    TaskCancelledError,
+)
+
+
+@pytest.fixture
+def executor():
+    executor = ThreadExecutor(2)
+    yield executor
+    executor.close()
+
+
+def work(function, parts, **more):
+    return Stage(
+        "work", lambda part, context: TaskOutput(function(part, context), rows_in=1), lambda _: parts, **more
+    )
+
+
+def results(job, executor, **more):
+    with job_folder() as folder:
+        return list(run_job(job, executor, folder=folder, **more))
+
+
+def test_results_come_in_the_order_of_the_parts_if_so_asked(executor):
+    def slow_first(part, context):
+        time.sleep(0.02 if part == 0 else 0)
+        return part
+
+    assert results(Job((work(slow_first, range(20)),), ordered=True), executor) == list(range(20))
+    assert sorted(results(Job((work(slow_first, range(20)),)), executor)) == list(range(20))
+
+
+def test_stages_hand_on_what_they_made(executor):
+    def write(part, context):
+        path = Path(context.folder) / f"{context.stage}-{context.number}-{context.attempt}"
+        path.write_text(str(part * 10))
+        return TaskOutput(str(path), rows_out=1)
+
+    def add(paths, context):
+        return TaskOutput(sum(int(Path(path).read_text()) for path in paths))
+
+    job = Job(
+        (
+            Stage("write", write, lambda _: range(5)),
+            Stage("add", add, lambda outputs: [[s.value for s in outputs["write"]]], reads=("write",)),
+        )
+    )
+    assert results(job, executor) == [100]
+
+
+def test_slow_consumer_holds_the_work_back_and_closing_ends_it(executor):
+    begun = []
+    job = Job((work(lambda part, context: begun.append(part), iter(range(1000))),))
+    with job_folder() as folder:
+        run = run_job(job, executor, folder=folder)
+        next(run)
+        time.sleep(0.05)
+        assert len(begun) <= 9
+        run.close()
+        count = len(begun)
+    time.sleep(0.02)
+    assert len(begun) == count
+
+
+def test_users_own_error_comes_once_with_task_and_input_named(executor):
+    calls = []
+
+    def fail(part, context):
+        calls.append(part)
+        raise ZeroDivisionError("no way")
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        results(Job((work(fail, ["x.parquet"], describe=lambda part: f"file {part}"),)), executor)
+    assert calls == ["x.parquet"]
+    assert any("task 0 of stage 'work'" in note for note in raised.value.__notes__)
+    assert "It read file x.parquet" in raised.value.__notes__
+
+
+def test_storage_that_recovers_is_tried_again_and_told_in_the_metrics(executor):
+    def flaky(part, context):
+        if context.attempt < 2:
+            raise StoreError("slow down")
+        return context.attempt
+
+    job = Job((work(flaky, [1]),))
+    metrics = start_metrics(job, executor)
+    assert results(job, executor, metrics=metrics) == [2]
+    assert metrics.stages[0].failures == {"StoreError: slow down": 2}
+    assert "work: 2 x StoreError: slow down" in str(metrics)
+
+
+def test_input_that_is_too_much_is_cut(executor):
+    def at_most_three(part, context):
+        if len(part) > 3:
+            raise MemoryError
+        return part
+
+    job = Job((work(at_most_three, [list(range(20))], split=lambda p: [p[: len(p) // 2], p[len(p) // 2 :]]),))
+    metrics = start_metrics(job, executor)
+    found = results(job, executor, metrics=metrics)
+    assert sorted(row for rows in found for row in rows) == list(range(20))
+    assert metrics.stages[0].splits == 7
+    with pytest.raises(OutOfMemoryError, match="cannot be cut any smaller"):
+        results(Job((work(at_most_three, [list(range(20))]),)), executor)
+
+
+def test_result_that_is_gone_when_it_is_opened_is_made_again(executor):
+    def where(part, context):
+        return context.attempt
+
+    def open_result(attempt):
+        if attempt == 0:
+            raise LostOutputError("gone", stage="work", number=0, attempt=0)
+        return f"attempt {attempt}"
+
+    assert results(Job((work(where, [1]),)), executor, open_result=open_result) == ["attempt 1"]
+
+
+def test_error_waits_for_the_tasks_under_way_so_that_none_writes_after(executor):
+    began, ended = threading.Event(), []
+
+    def task(part, context):
+        if part == 0:
+            began.wait()
+            raise ValueError("stop")
+        began.set()
+        while True:
+            try:
+                context.check_cancelled()
+            except TaskCancelledError:
+                ended.append(part)
+                raise
+            time.sleep(0.001)
+
+    with pytest.raises(ValueError, match="stop"):
+        results(Job((work(task, range(2)),)), executor)
+    assert ended == [1]
+
+
+def test_executor_that_is_closed_under_a_job_ends_it_and_does_not_hang():
+    executor = ThreadExecutor(1)
+    job = Job((work(lambda part, context: part, range(100)),))
+    with job_folder() as folder:
+        run = run_job(job, executor, folder=folder)
+        next(run)
+        executor.close()
+        with pytest.raises((TaskCancelledError, InvalidInputError), match="closed"):
+            list(run)
+
+
+def test_job_tells_progress_to_who_asked(executor):
+    class Sink:
+        def __init__(self):
+            self.told = []
+
+        def start(self, what, total_rows):
+            self.told.append((what, total_rows))
+            return 7
+
+        def advance(self, number, rows):
+            self.told.append((number, rows))
+
+        def finish(self, number):
+            self.told.append(number)
+
+    sink = Sink()
+    with lakefmt.show_progress(sink):
+        results(Job((work(lambda part, context: part, range(3), total_rows=3),)), executor)
+    assert sink.told == [("work", 3), (7, 1), (7, 1), (7, 1), 7]
+
+
+def test_metrics_add_up_and_print_a_line_a_stage(executor):
+    job = Job((Stage("read", lambda part, context: TaskOutput(0, 10, 5, 80, 40), lambda _: range(4)),))
+    metrics = start_metrics(job, executor)
+    results(job, executor, metrics=metrics)
+    (stage,) = metrics.stages
+    assert (len(stage.tasks), stage.rows_in, stage.rows_out, stage.bytes_out) == (4, 40, 20, 160)
+    lines = str(metrics).splitlines()
+    assert lines[0].startswith("threads, 2 threads, run in ")
+    assert lines[2].split()[:4] == ["read", "4", "40", "20"]
+
+
+def test_folder_is_gone_after_the_block_however_it_ends(tmp_path):
+    def fail_within():
+        with job_folder(tmp_path) as folder:
+            Path(folder, "x").write_text("rows")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_within()
+    assert list(tmp_path.iterdir()) == []
+    with job_folder("memory://job-folders") as uri:
+        store = lakefmt.store.open_store(uri)
+        store.put("map-0-0", b"rows")
+    assert list(lakefmt.store.open_store("memory://job-folders").list("", recursive=True)) == []
+
+
+def test_folder_that_cannot_be_made_is_a_typed_error(tmp_path):
+    with pytest.raises(StoreError, match="Give another place"), job_folder(tmp_path / "missing"):
+        pass
