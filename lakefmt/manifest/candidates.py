@@ -34,6 +34,9 @@ class Candidates(Protocol):
     ) -> StatisticsReader:
         """Return a reader of the files' statistics; arguments as for ``StatisticsReader``."""
 
+    def keeps_statistics(self, schema: Schema, columns: Sequence[FieldPath], wanted: int) -> bool:
+        """Whether to read these statistics, counts too, of all files where ``wanted`` of them are asked for: they stay at hand."""
+
     def filter(self, mask: Any) -> Self:
         """Keep the files where ``mask`` (one entry a file) is true."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefmt.log.actions import RemoveFile
+from lakefmt.manifest.kept_values import KeptValues
 from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.schema import Schema
 
@@ -22,6 +23,10 @@ __all__ = ["DELETION_VECTOR_TYPE", "FileList", "file_list_schema"]
 
 # Every chunk costs every operation a call; a handle that appends and reads adds one per commit.
 _MOST_CHUNKS = 64
+
+# Bounds of so many columns times files are kept once they have been parsed, some 60 bytes each.
+_MOST_KEPT_BOUNDS = 500_000
+_SHARE_TO_KEEP = 4  # where one file in so many is asked for, or more, those of all are parsed
 
 DELETION_VECTOR_TYPE = pa.struct(
     [
@@ -65,9 +70,14 @@ class FileList:
     """Live files of a version, one row each; see ``file_list_schema`` for the columns.
 
     Immutable: every method returns a new list that shares the columns.
+
+    Attributes:
+        table: the columns.
+        kept: what has been computed of the whole list.
     """
 
     table: pa.Table
+    kept: KeptValues = field(default_factory=KeptValues, compare=False, repr=False)
 
     @classmethod
     def empty(cls, partition_columns: Sequence[str]) -> FileList:
@@ -175,16 +185,29 @@ class FileList:
         """Return a reader of the files' statistics; arguments as for ``StatisticsReader``."""
         from lakefmt.manifest.statistics import StatisticsReader, nan_free_files
 
-        return StatisticsReader(
-            self.table["stats"],
-            schema,
-            columns,
-            nan_free=nan_free_files(self.table["tags"]),
-            counts=counts,
-        )
+        def read() -> StatisticsReader:
+            return StatisticsReader(
+                self.table["stats"],
+                schema,
+                columns,
+                nan_free=nan_free_files(self.table["tags"]),
+                counts=counts,
+            )
+
+        if not counts or self.num_files * len(columns) > _MOST_KEPT_BOUNDS:
+            return read()
+        return self.kept.get(_name_of(schema, columns), read)
+
+    def keeps_statistics(self, schema: Schema, columns: Sequence[FieldPath], wanted: int) -> bool:
+        """See ``Candidates``."""
+        if self.num_files * len(columns) > _MOST_KEPT_BOUNDS:
+            return False
+        return _name_of(schema, columns) in self.kept or wanted * _SHARE_TO_KEEP >= self.num_files
 
     def filter(self, mask: pa.BooleanArray | pa.ChunkedArray[Any]) -> FileList:
-        """Keep the files where ``mask`` (one entry a file) is true."""
+        """Keep the files where ``mask`` (one entry a file) is true; where it is so for all, this list with what it keeps."""
+        if _is_true(mask):
+            return self
         return FileList(self.table.filter(mask))
 
     def concat(self, other: FileList) -> FileList:
@@ -261,6 +284,17 @@ class FileList:
             )
             for row in rows
         ]
+
+
+def _name_of(schema: Schema, columns: Sequence[FieldPath]) -> tuple[object, ...]:
+    """Return under what the statistics of some columns are kept; whoever reads them holds the schema, so its id stays its own."""
+    return (id(schema), tuple(columns))
+
+
+def _is_true(mask: Any) -> bool:
+    import pyarrow.compute as pc
+
+    return not mask.null_count and bool(pc.all(mask, min_count=0).as_py())
 
 
 def partition_struct(columns: Sequence[Any], names: Sequence[str], length: int) -> pa.StructArray:

@@ -95,6 +95,11 @@ def prune(
         return partitions.matches(predicate)
     kept = predicate.may_match(partitions.bounds_of, files.num_files)
     paths = partitions.other_paths(predicate)
+    if paths and kept.true_count and files.keeps_statistics(schema, paths, kept.true_count):
+        bounds_of = _all_bounds(files, schema, partitions.columns, paths)
+        import pyarrow.compute as pc
+
+        return pc.and_(kept, predicate.may_match(bounds_of, files.num_files))
     # Bounds tell most, and counts of nulls the rest, for the files that bounds leave over.
     for counts in (False, True):
         if not paths or not kept.true_count or (not counts and kept.true_count < _MANY_FILES):

@@ -217,6 +217,10 @@ def test_no_file_that_may_match_is_left_out_and_none_is_made_up(data):
             .to_pylist()
         )
         assert paths == listed
+        # Asked again and again, it keeps all files at hand, and chooses the same among them.
+        for _ in range(3):
+            again = checkpoint.choose(pruner, ["day"], schema=SCHEMA, partition_columns=("day",))
+            assert again.table["path"].to_pylist() == paths
         wanted = [f"f{n}" for n, file in enumerate(files) if matches(file, None, predicate)]
         assert set(wanted) <= set(paths)
         count = data.draw(st.integers(1, 30))

@@ -36,7 +36,11 @@ _REMOTE_THREADS = 16
 _LOCAL_THREADS = 2  # pyarrow decodes columns in parallel by itself
 _MANY_FILES = 50_000  # of so many, statistics are not carried along as text
 
+_TIMES_UNTIL_KEPT = 3  # a handle that is asked so often is one that is queried again and again
+
 _PATH = ("add", "path")
+_STATS = ("add", "stats")
+_PARSED = ("add", "stats_parsed")
 
 
 class Checkpoint:
@@ -52,6 +56,9 @@ class Checkpoint:
     def __init__(self, store: Store, files: Sequence[LogFile]) -> None:
         self._store = store
         self._files = tuple(files)
+        # All live files with their statistics, once they have been chosen among so often that reading them all pays.
+        self._whole: tuple[tuple[str, ...], FileList] | None = None
+        self._times_chosen = 0
 
     @property
     def version(self) -> int:
@@ -104,6 +111,9 @@ class Checkpoint:
         Raises:
             CorruptTableError: as ``state``.
         """
+        whole = self._whole_list(tuple(keys))
+        if whole is not None:
+            return whole.filter(pruner.choose(whole))
 
         def choose(part: ActionFile) -> FileList:
             groups = part.groups_with(_PATH)
@@ -128,6 +138,24 @@ class Checkpoint:
         for inline in self.inline_files(keys):
             found.append(inline.filter(pruner.choose(inline)))
         return self._join(found, keys)
+
+    def _whole_list(self, keys: tuple[str, ...]) -> FileList | None:
+        """Return all live files with their statistics where they are so few that a handle in use keeps them, else None."""
+        if self._whole is not None and self._whole[0] == keys:
+            return self._whole[1]
+        self._times_chosen += 1
+        if self._times_chosen < _TIMES_UNTIL_KEPT:
+            return None
+        parts = self._parts_of(self._sidecars_with_adds)
+        if sum(sum(part.row_counts) for part in parts) > _MANY_FILES:
+            return None
+        if any(part.type_of(_STATS) is None and part.type_of(_PARSED) is not None for part in parts):
+            return None  # what it has as typed columns alone is pruned there
+
+        found = _each(parts, lambda part: _all_files(part, keys).to_file_list())
+        whole = self._join([*found, *self.inline_files(keys)], keys)
+        self._whole = (keys, whole)
+        return whole
 
     def first_files(self, count: int, keys: Sequence[str]) -> FileList:
         """Return ``count`` live files or some more, all if there are fewer; reads no further than to have them."""

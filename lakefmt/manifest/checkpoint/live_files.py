@@ -116,6 +116,10 @@ class LiveFiles:
             source = JsonStatistics(self._load([_STATS])[_STATS])
         return StatisticsReader(source, schema, columns, nan_free=nan_free, counts=counts)
 
+    def keeps_statistics(self, schema: Schema, columns: Sequence[FieldPath], wanted: int) -> bool:  # noqa: ARG002
+        """See ``Candidates``; what is read of a checkpoint's files goes with them."""
+        return False
+
     def filter(self, mask: Any) -> LiveFiles:
         """Keep the files where ``mask`` is true."""
         import pyarrow.compute as pc

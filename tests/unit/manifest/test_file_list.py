@@ -1,8 +1,11 @@
+import pickle
+
 import pyarrow as pa
 import pytest
 
 from lakefmt.log import AddFile, DeletionVectorDescriptor
 from lakefmt.manifest import FileList
+from lakefmt.schema import Schema
 
 VECTOR = DeletionVectorDescriptor("u", "abc", 40, 6, 4)
 
@@ -92,3 +95,19 @@ def test_removes_carry_what_a_reader_of_tombstones_needs(columns):
     assert (remove.path, remove.deleted_ms, remove.size_bytes) == ("a", 99, 10)
     assert remove.partition_values == values
     assert remove.deletion_vector == VECTOR
+
+
+def test_statistics_once_parsed_stay_with_the_list_and_with_no_copy_of_it():
+    bounds = '{"numRecords": 3, "minValues": {"a": 1}, "maxValues": {"a": 2}}'
+    files = FileList.from_adds([AddFile(name, {}, 1, 1, stats=bounds) for name in "pqrst"], [])
+    schema, same = Schema.from_arrow({"a": "long"}), Schema.from_arrow({"a": "long"})
+    assert not files.keeps_statistics(schema, [("a",)], wanted=1)
+    assert files.keeps_statistics(schema, [("a",)], wanted=2)
+    first = files.statistics(schema, [("a",)])
+    assert files.statistics(schema, [("a",)]) is first
+    # Columns that compare equal may have been of other types once.
+    assert files.statistics(same, [("a",)]) is not first
+    assert files.keeps_statistics(schema, [("a",)], wanted=1)
+    assert files.filter(pa.array([True] * 5)) is files
+    assert files.filter(pa.array([True] * 4 + [None])).num_files == 4
+    assert not pickle.loads(pickle.dumps(files)).keeps_statistics(schema, [("a",)], wanted=1)
