@@ -306,6 +306,7 @@ class Table:
         """Write a checkpoint of this handle's version: who opens it then reads that instead of the commits up to it.
 
         Every ``delta.checkpointInterval`` commits (10) this is done anyway, after the commit.
+        Where the version has a classic checkpoint that can be read, that is it: readers may be in the middle of the file.
 
         Raises:
             VersionNotFoundError: the table was deleted or replaced since the handle looked.

@@ -8,6 +8,7 @@ from lakefmt.errors import CorruptTableError, VersionNotFoundError
 from lakefmt.log.listing import list_log
 from lakefmt.log.segment import complete_checkpoints
 from lakefmt.manifest.checkpoint import Checkpoint
+from lakefmt.manifest.checkpoint.existing import find_checkpoint
 from lakefmt.manifest.checkpoint.write import CheckpointKind, choose_kind, write_checkpoint
 
 if TYPE_CHECKING:
@@ -31,10 +32,14 @@ def checkpoint_snapshot(
     """Write a checkpoint of the snapshot's version; arguments and errors as ``write_checkpoint``.
 
     The version's commit must be there; ``_last_checkpoint`` is the caller's to write. Snapshots that follow from this
-    one will read their files from the new checkpoint.
+    one will read their files from the new checkpoint. Where a checkpoint of the name to be written is there and can be
+    read, it is returned and nothing is written.
     """
     content = snapshot.checkpoint_content()
     chosen = choose_kind(content) if kind is None else kind
+    if chosen is not CheckpointKind.V2 and (found := find_checkpoint(store, content)) is not None:
+        snapshot.note_checkpoint(found.to_checkpoint(store))
+        return found
     if chosen is not CheckpointKind.CLASSIC:
         # Only of the newest checkpoint no clean-up deletes the sidecars.
         content = snapshot.checkpoint_content(_newest_checkpoint(store, snapshot))

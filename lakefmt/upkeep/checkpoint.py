@@ -29,7 +29,7 @@ _log = logging.getLogger("lakefmt.upkeep")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointResult:
-    """A checkpoint that was written.
+    """A checkpoint that was written, or was there already.
 
     Attributes:
         version: the version that it holds.
@@ -37,7 +37,8 @@ class CheckpointResult:
         num_files: live data files in it.
         num_sidecars: files that hold them, beside its own.
         size_bytes: of all its files.
-        written_bytes: of those that had to be written; the others an earlier checkpoint has as well.
+        written_bytes: of those that had to be written; the others an earlier checkpoint has as well. 0 where the
+            version had this checkpoint already.
         seconds: what it took.
     """
 
@@ -84,7 +85,7 @@ def write_checkpoint(
     environment: Environment = SYSTEM,
     kind: CheckpointKind | None = None,
 ) -> WrittenCheckpoint:
-    """Write a checkpoint of ``snapshot``, then the hint that leads to it, unless that leads to a later one.
+    """Write a checkpoint of ``snapshot`` unless there is one by its name, then the hint that leads to it, unless that leads to a later one.
 
     Args:
         store: the table's.
@@ -114,7 +115,8 @@ def write_checkpoint(
         # The table may have been deleted meanwhile: what was just written would come back as one without commits.
         _check_is_in_log(snapshot)
     except VersionNotFoundError:
-        store.delete([written.key])
+        if written.written_bytes:
+            store.delete([written.key])
         raise
     put_last_checkpoint(store, _hint(written))
     _log.info("%s: checkpoint of version %d, %s", store.uri, written.version, written.kind.value)

@@ -37,6 +37,7 @@ _LOCAL_THREADS = 2  # pyarrow decodes columns in parallel by itself
 _MANY_FILES = 50_000  # of so many, statistics are not carried along as text
 
 _TIMES_UNTIL_KEPT = 3  # a handle that is asked so often is one that is queried again and again
+_CLOCK_MS = 1_000  # how exactly every store tells when a file was written
 
 _PATH = ("add", "path")
 _STATS = ("add", "stats")
@@ -178,8 +179,9 @@ class Checkpoint:
     def damaged_keys(self) -> frozenset[str]:
         """Return ``keys``, once reading has failed, without those of files that have become others since they were listed.
 
-        A checkpoint by its classic name may be written again at any time, by any writer: read by the length of the one
-        before it looks damaged, and is not.
+        A checkpoint by its classic name may be written again at any time, by other writers than this library: read by
+        the footer of the one before it looks damaged, and is not. Another file is known by its length or its time, to a
+        second: stores do not tell it more exactly everywhere.
         """
         return frozenset([file.key for file in self._files if not self._was_replaced(file)])
 
@@ -189,9 +191,11 @@ class Checkpoint:
 
     def _was_replaced(self, file: LogFile) -> bool:
         try:
-            return self._store.info(file.key).size_bytes != file.size_bytes
+            found = self._store.info(file.key)
         except ObjectNotFoundError:
             return False
+        apart_ms = abs(found.modified_ms - file.modified_ms)
+        return found.size_bytes != file.size_bytes or apart_ms >= _CLOCK_MS
 
     def _join(self, lists: Iterable[FileList], keys: Sequence[str]) -> FileList:
         """Return lists as one, with each data file once."""

@@ -42,7 +42,7 @@ class WrittenFile:
 def write_classic(
     store: Store, key: str, content: CheckpointContent, layout: ActionLayout, *, expired_ms: int
 ) -> WrittenFile:
-    """Write a checkpoint of the V1 spec; it replaces one of this name, which holds the same.
+    """Write a checkpoint of the V1 spec; it replaces one of this name, which nobody can read (``find_checkpoint``).
 
     One-off actions come first, then live files, in row groups of their own, then the tombstones of files that were
     removed after ``expired_ms``.

@@ -48,7 +48,8 @@ class WrittenCheckpoint:
         num_actions: how many actions it holds, those of its sidecars included.
         num_adds: how many of them are live files.
         size_bytes: of all its files.
-        written_bytes: of those of its files that were written for it; the others are an earlier checkpoint's, too.
+        written_bytes: of those of its files that were written for it; the others are an earlier checkpoint's, too. 0
+            where the checkpoint was there.
         sidecars: what of it is in files of its own.
         modified_ms: when it was written, by the writer's clock.
     """

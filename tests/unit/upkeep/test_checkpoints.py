@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import deltalake
@@ -371,3 +372,72 @@ def test_paths_are_known_to_be_different_by_themselves_and_by_their_hashes(held,
     for paths in (["a", "b"], [], ["c"], ["a" if repeated else "d"]):
         met.add(pa.chunked_array([paths], pa.string()))
     assert met.are_different() is not repeated
+
+
+def test_checkpoint_asked_for_twice_is_the_file_that_is_there(table):
+    append(table, 3)
+    first = table.checkpoint()
+    file = folder_of(table) / f"{3:020}.checkpoint.parquet"
+    before = (file.stat().st_ino, file.read_bytes())
+    (folder_of(table) / "_last_checkpoint").unlink()
+    again = lakefmt.open(table.uri).checkpoint()
+    assert (file.stat().st_ino, file.read_bytes()) == before
+    assert (again.written_bytes, again.size_bytes, again.num_files) == (0, first.size_bytes, 3)
+    assert (again.kind, again.num_sidecars) == ("classic", 0)
+    assert orjson.loads(table._store.read(LAST_CHECKPOINT))["size"] == first.num_files + 2
+
+
+def test_checkpoint_of_another_writer_is_not_written_again(tmp_path):
+    deltalake.write_deltalake(tmp_path / "t", ROW)
+    deltalake.DeltaTable(tmp_path / "t").create_checkpoint()
+    (file,) = (tmp_path / "t").glob("_delta_log/*.checkpoint.parquet")
+    before = file.read_bytes()
+    assert lakefmt.open(tmp_path / "t").checkpoint().written_bytes == 0
+    assert file.read_bytes() == before
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def zero_pages(file):
+    data = bytearray(file.read_bytes())
+    leaves = pq.read_metadata(file).row_group(1)
+    path = next(
+        leaf for leaf in map(leaves.column, range(leaves.num_columns)) if leaf.path_in_schema == "add.path"
+    )
+    data[path.data_page_offset : path.data_page_offset + path.total_compressed_size] = bytes(
+        path.total_compressed_size
+    )
+    file.write_bytes(data)
+
+
+def tell_of_another_table(file):
+    rows = pq.read_table(file).to_pylist()
+    for row in rows:
+        if row["metaData"] is not None:
+            row["metaData"]["id"] = "another"
+    pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(file)), file)
+
+
+@pytest.mark.parametrize("damage", [cut, zero_pages, tell_of_another_table])
+def test_checkpoint_that_cannot_be_read_is_written_again(table, damage):
+    append(table, 3)
+    table.checkpoint()
+    file = folder_of(table) / f"{3:020}.checkpoint.parquet"
+    damage(file)
+    assert table.checkpoint().written_bytes > 0
+    assert lakefmt.open(table.uri).checkpoint().written_bytes == 0
+    assert pq.read_table(file)["metaData"].combine_chunks().drop_null()[0]["id"].as_py() != "another"
+    for commit in range(4):
+        (folder_of(table) / f"{commit:020}.json").unlink()
+    assert lakefmt.open(table.uri).count() == 3
+
+
+def test_checkpoint_with_a_classic_name_before_a_clean_up_is_written_once(tmp_path):
+    table = lakefmt.create(tmp_path / "table", {"id": "long"}, properties={"delta.checkpointPolicy": "v2"})
+    append(table, 3)
+    first = write_checkpoint(table._store, table.snapshot, kind=CheckpointKind.V2_CLASSIC_NAME)
+    again = write_checkpoint(table._store, table.snapshot, kind=CheckpointKind.V2_CLASSIC_NAME)
+    assert again.written_bytes == 0 < first.written_bytes
+    assert replace(again, written_bytes=0, modified_ms=0) == replace(first, written_bytes=0, modified_ms=0)
