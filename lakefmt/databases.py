@@ -4,15 +4,19 @@ Each is in memory, made when first needed (8 ms), with a cursor per use (4 us); 
 extension is ever loaded. What users write is parsed and bound by the first, which can reach neither a file nor a
 Python variable. Statements over data are this library's own on the second, built around what was validated there; on
 the third they are users' whole queries, and DuckDB itself opens no file there but those of the tables they are over.
+Of the third kind there is one for every memory limit in use, as DuckDB's is of a whole database. What does not fit in
+memory goes to a folder of the process (``process_folders.py``), each database's own: two would take each other's files.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-import tempfile
 import threading
-from pathlib import Path
+import weakref
 from typing import TYPE_CHECKING, Any
+
+from lakefmt.process_folders import own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,12 +27,17 @@ if TYPE_CHECKING:
 __all__ = [
     "ProcessDatabase",
     "QueryDatabase",
+    "QueryDatabases",
     "available_cores",
     "isolated",
     "querying",
     "reading_files",
     "relation_to_table",
 ]
+
+
+_numbers = itertools.count()
+_MOST_LIMITS = 4  # databases of other memory limits than these, used last, are let go of
 
 
 class ProcessDatabase:
@@ -45,8 +54,7 @@ class ProcessDatabase:
         self._lock = threading.Lock()
         self._connection: tuple[int, duckdb.DuckDBPyConnection] | None = None
         self._abandoned: list[duckdb.DuckDBPyConnection] = []
-        if hasattr(os, "register_at_fork"):  # not on Windows
-            os.register_at_fork(after_in_child=self._forget_lock)
+        _alive.add(self)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own to the database; close it, or let it go, after use."""
@@ -71,7 +79,7 @@ class ProcessDatabase:
                 "python_enable_replacements": "false",
                 "threads": str(available_cores()),
                 # DuckDB's own choice is a folder in whatever folder the process stands in.
-                "temp_directory": str(Path(tempfile.gettempdir()) / f"lakefmt-duckdb-{os.getpid()}"),
+                "temp_directory": str(own_folder("spill") / f"duckdb-{next(_numbers)}"),
                 **self._settings,
             }
         )
@@ -79,9 +87,12 @@ class ProcessDatabase:
             connection.execute(f"SET GLOBAL {name} = {value}")
         return connection
 
-    def _forget_lock(self) -> None:
-        # A thread of the parent may have held it at the fork; nobody in the child would ever release it.
+    def forget_lock(self) -> None:
+        """Take a new lock: a thread of the parent may have held it at a fork, and nobody in the child would release it."""
         self._lock = threading.Lock()
+
+
+_alive: weakref.WeakSet[ProcessDatabase] = weakref.WeakSet()
 
 
 class QueryDatabase(ProcessDatabase):
@@ -89,10 +100,13 @@ class QueryDatabase(ProcessDatabase):
 
     DuckDB lets the folders be chosen once. A query over a folder that is new makes the database anew, with all the
     folders that were asked for before; the one it replaces ends with its last query.
+
+    Args:
+        memory_bytes: what DuckDB may hold for all of its queries.
     """
 
-    def __init__(self) -> None:
-        super().__init__({}, {"parquet_metadata_cache": "true"})
+    def __init__(self, memory_bytes: int) -> None:
+        super().__init__({"memory_limit": f"{memory_bytes}B"}, {"parquet_metadata_cache": "true"})
         self._folders: frozenset[str] = frozenset()
 
     def cursor_within(self, folders: Collection[str]) -> duckdb.DuckDBPyConnection:
@@ -109,6 +123,27 @@ class QueryDatabase(ProcessDatabase):
         connection.execute(f"SET allowed_directories = [{folders}]")
         connection.execute("SET enable_external_access = false")
         return connection
+
+
+class QueryDatabases:
+    """The databases that queries run in, one for each memory limit; the few that were used last are kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._databases: dict[int, QueryDatabase] = {}
+
+    def cursor_within(self, folders: Collection[str], memory_bytes: int) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own to a database of that limit that may read files below these folders."""
+        with self._lock:
+            database = self._databases.pop(memory_bytes, None) or QueryDatabase(memory_bytes)
+            self._databases[memory_bytes] = database
+            if len(self._databases) > _MOST_LIMITS:
+                del self._databases[next(iter(self._databases))]  # ends with its last query
+        return database.cursor_within(folders)
+
+    def forget_lock(self) -> None:
+        """Take a new lock, after a fork."""
+        self._lock = threading.Lock()
 
 
 def relation_to_table(relation: Any) -> pa.Table:
@@ -135,5 +170,14 @@ isolated = ProcessDatabase({"enable_external_access": "false"})
 reading_files = ProcessDatabase({"preserve_insertion_order": "false"}, {"parquet_metadata_cache": "true"})
 """Scans Parquet files and Arrow tables; rows come in no order."""
 
-querying = QueryDatabase()
-"""Runs users' queries over the files of their tables; rows keep the order that DuckDB gives them."""
+querying = QueryDatabases()
+"""Run users' queries over the files of their tables; rows keep the order that DuckDB gives them."""
+
+
+def _forget_locks() -> None:
+    for database in [*_alive, querying]:
+        database.forget_lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_locks)

@@ -9,6 +9,7 @@ container that shares the folder) nobody here knows; theirs are deleted when the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import os
@@ -21,10 +22,36 @@ import time
 from functools import cache
 from pathlib import Path
 
-__all__ = ["make_folder", "name_folder", "outlives_owner", "sweep_folders"]
+__all__ = ["make_folder", "name_folder", "outlives_owner", "own_folder", "sweep_folders"]
 
 _NAME = re.compile(r"lakefmt-[a-z]+-(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}")
 _FORGOTTEN_S = 7 * 24 * 3600
+_own: dict[tuple[int, str], Path] = {}  # by process id: what a fork inherits is the parent's
+
+
+def own_folder(purpose: str) -> Path:
+    """Return the one folder of this process for a purpose, in the system's for temporary files; it ends with the process.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    owner = os.getpid()
+    folder = _own.get((owner, purpose))
+    if folder is None:
+        folder = make_folder(purpose)
+        found = _own.setdefault((owner, purpose), folder)
+        if found is not folder:  # another thread was quicker
+            folder.rmdir()
+            return found
+        atexit.register(_delete_own, owner, folder)
+    elif not folder.is_dir():  # tidied away by others, after days without use
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _delete_own(owner: int, folder: Path) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_folder(purpose: str, within: str | os.PathLike[str] | None = None) -> Path:

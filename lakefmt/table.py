@@ -137,6 +137,7 @@ class Table:
         *,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         limit: int | None = None,
+        result_memory_limit: str | float | None = None,
     ) -> Scan:
         """Describe a read; nothing is read until the result is asked for. No row order is promised.
 
@@ -146,11 +147,21 @@ class Table:
                 with ``lakefmt.col``; rows for which it is true are kept.
             params: values for ``?`` (a sequence) or ``$name`` (a mapping) in ``where``.
             limit: at most so many rows, any of them.
+            result_memory_limit: rows that take more (``"2GB"``, ``"10%"`` of what this process may have, or bytes) come
+                back from ``to_arrow`` mapped from a file in the system's folder for temporary files. By default 25 %.
 
         Raises:
             InvalidInputError: an unknown column, or a predicate that is not a boolean over this schema.
         """
-        return Scan(self._store, self._snapshot, columns=columns, where=where, params=params, limit=limit)
+        return Scan(
+            self._store,
+            self._snapshot,
+            columns=columns,
+            where=where,
+            params=params,
+            limit=limit,
+            result_memory_limit=result_memory_limit,
+        )
 
     def changes(
         self,

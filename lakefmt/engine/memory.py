@@ -30,10 +30,12 @@ __all__ = [
     "duckdb_share",
     "kernel_connection",
     "parse_memory_limit",
+    "parse_result_limit",
 ]
 
 _DEFAULT_SHARE: Final = 0.7
 _DUCKDB_SHARE: Final = 0.6
+_RESULT_SHARE: Final = 0.25
 _LEAST: Final = 1 << 20  # below this nothing runs at all, and it is a unit that was forgotten
 _UNITS: Final = {"": 1, "B": 1} | {
     f"{letter}{ending}": base**power
@@ -68,6 +70,27 @@ def parse_memory_limit(limit: str | float | None) -> int:
 def default_memory_limit() -> int:
     """Return the limit where none was given, in bytes: 70 % of what this process may have, as it was at the first call."""
     return int(available_memory() * _DEFAULT_SHARE)
+
+
+def parse_result_limit(limit: str | float | None, memory_bytes: int | None = None) -> int:
+    """Return up to how many bytes a result is held in memory; a larger one is mapped from a file.
+
+    Args:
+        limit: as of ``parse_memory_limit``; None for a quarter of what this process may have.
+        memory_bytes: the limit of the query, which that default is never above.
+
+    Raises:
+        InvalidInputError: it is no amount of memory.
+    """
+    if limit is not None:
+        return parse_memory_limit(limit)
+    default = _default_result_limit()
+    return default if memory_bytes is None else min(default, memory_bytes)
+
+
+@functools.cache
+def _default_result_limit() -> int:
+    return int(available_memory() * _RESULT_SHARE)
 
 
 def available_memory(root: Path = Path("/")) -> int:

@@ -18,6 +18,7 @@ from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import available_cores
 from lakefmt.engine.duckdb_reader import can_read_with_duckdb, read_with_duckdb
 from lakefmt.engine.footers import load_footer
+from lakefmt.engine.gather import gather_tables
 from lakefmt.engine.parquet_reader import Unit, concat_rows, count_unit, read_unit, row_group_runs
 from lakefmt.engine.partition import partition_identity
 from lakefmt.engine.progress import track_rows
@@ -45,18 +46,32 @@ _REMOTE_THREADS = 16  # a request in flight uses no core
 
 
 def read_table(
-    store: Store, tasks: Iterable[ReadTask], spec: ReadSpec, *, executor: Executor | None = None
+    store: Store,
+    tasks: Iterable[ReadTask],
+    spec: ReadSpec,
+    *,
+    executor: Executor | None = None,
+    limit_bytes: int | None = None,
 ) -> pa.Table:
     """Return the rows of all tasks as one table, in chunks as they were read; nothing is copied.
+
+    Args:
+        store: where the files are.
+        tasks: the files.
+        spec: what is wanted of them.
+        executor: runs the reads; None for the one that suits the store.
+        limit_bytes: rows that take more come back mapped from a file; None for no limit.
 
     Raises:
         CorruptTableError: a file is missing or not what the log says; it names the file.
         InvalidInputError: the predicate fails on a value.
         StoreError: storage failed.
+        ResourceError: rows above the limit do not fit on disk.
     """
-    read = track_rows(_read(store, tasks, spec, executor, whole=True), "read", _rows_of)
-    tables = [table for table in read if table.num_rows]
-    return unslice_structs(concat_rows(tables, spec.result_schema))
+    with closing(_read(store, tasks, spec, executor, whole=True)) as read:
+        tables = (table for table in track_rows(read, "read", _rows_of) if table.num_rows)
+        found = gather_tables(tables, spec.result_schema, limit_bytes)
+    return unslice_structs(concat_rows(found, spec.result_schema))
 
 
 def read_batches(

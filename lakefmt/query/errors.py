@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import InvalidInputError, LakefmtError, StoreError, UnsupportedFeatureError
+from lakefmt.errors import InvalidInputError, LakefmtError, OutOfMemoryError, StoreError, UnsupportedFeatureError
 from lakefmt.expressions.duckdb_errors import resource_error
 from lakefmt.schema import closest_names
 
@@ -66,15 +66,25 @@ def opens_a_file(what: str) -> InvalidInputError:
     )
 
 
-def failed_query(error: Exception) -> LakefmtError:
-    """Return the error for a query that was valid and fails on what it meets."""
+def failed_query(error: Exception, memory_bytes: int) -> LakefmtError:
+    """Return the error for a query that was valid and fails on what it meets.
+
+    Args:
+        error: DuckDB's.
+        memory_bytes: the limit that the query ran under.
+    """
     import duckdb
 
     reason = _reason(str(error)).split("\n")[0].rstrip("!. ")
     if isinstance(error, duckdb.PermissionException):
         return opens_a_file(reason)
-    if (too_large := resource_error(error, table=None)) is not None:
-        return too_large
+    if resource_error(error, table=None) is not None:
+        return OutOfMemoryError(
+            f"The query takes more memory than its limit of {memory_bytes / 1e6:,.0f} MB, of which DuckDB has four fifths: "
+            f"{reason.rpartition('Out of Memory Error: ')[2]}",
+            hint="Raise memory_limit, make room in the folder for temporary files (TMPDIR), "
+            "or ask for fewer columns, rows or groups; to_batches returns rows without gathering them",
+        )
     if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException):
         return StoreError(f"The query could not be run: {reason}")
     return InvalidInputError(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
-from lakefmt.databases import relation_to_table
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError
 from lakefmt.query.bind import bind, relation_schema
+from lakefmt.query.limits import MemoryLimits
 from lakefmt.query.metadata import answer_from_metadata
 from lakefmt.query.reading import survey_reading
 from lakefmt.query.session import Session
@@ -45,6 +45,8 @@ def sql(
     *,
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    memory_limit: str | float | None = None,
+    result_memory_limit: str | float | None = None,
 ) -> Query:
     """Describe a query in DuckDB's SQL over tables; nothing is read until its rows are asked for.
 
@@ -61,6 +63,10 @@ def sql(
             ``Query``, and data of pyarrow, pandas, polars or anything else with an Arrow stream.
         params: values of ``?`` or ``$1`` (a sequence) or ``$name`` (a mapping).
         storage_options: for the tables that are given by URI.
+        memory_limit: what a run may take: ``"2GB"``, ``"512MiB"``, ``"50%"`` of what this process may have, or bytes;
+            what does not fit is spilled to the system's folder for temporary files. By default 70 %.
+        result_memory_limit: a result of more bytes comes back from ``to_arrow`` mapped from a file in that folder,
+            which takes no memory but the system's cache of files. By default 25 %.
 
     Raises:
         InvalidInputError: the text is wrong, or does not only read; the place and the closest names are told.
@@ -68,6 +74,7 @@ def sql(
         UnsupportedFeatureError: it needs an extension of DuckDB, or a table needs what this release does not have.
     """
     parameters = _plain_parameters(params)
+    limits = MemoryLimits.parse(memory_limit, result_memory_limit)
     statement = parse_statement(text)
     sources, bound = resolve_sources(statement, tables, parameters, storage_options)
     if bound != statement.text:
@@ -75,7 +82,7 @@ def sql(
         named = statement.names
         sources = {name: each for name, each in sources.items() if named is None or name.lower() in named}
     checked = bind(bound, sources, parameters, is_single=statement.is_single, known=list(tables or ()))
-    return Query(text, statement, sources, parameters, checked)
+    return Query(text, statement, sources, parameters, checked, limits)
 
 
 class Query:
@@ -92,12 +99,14 @@ class Query:
         sources: Mapping[str, Source],
         parameters: Parameters,
         bound: Bound,
+        limits: MemoryLimits,
     ) -> None:
         self.text = text
         self._statement = statement
         self._sources = dict(sources)
         self._parameters = parameters
         self._bound = bound
+        self._limits = limits
 
     @cached_value
     def schema(self) -> pa.Schema:
@@ -112,7 +121,15 @@ class Query:
             session.close()
 
     def to_arrow(self) -> pa.Table:
-        """Run the query and return its rows as an Arrow table."""
+        """Run the query and return its rows as an Arrow table.
+
+        A result above ``result_memory_limit`` is mapped from a file that has no name any more: its columns are read from
+        disk as they are looked at, and its space is free again when the table is gone.
+
+        Raises:
+            OutOfMemoryError: the query takes more than ``memory_limit``, and cannot spill it.
+            ResourceError: there is no room on disk.
+        """
         answer = self._answer_from_metadata()
         if answer is not None:
             return answer
@@ -156,11 +173,11 @@ class Query:
         return pa.RecordBatchReader.from_batches(self.schema, self.to_batches())
 
     def to_pandas(self) -> pd.DataFrame:
-        """Run the query and return its rows as a pandas data frame."""
+        """Run the query and return its rows as a pandas data frame, which holds them in memory, whatever the limits."""
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
-        """Run the query and return its rows as a polars data frame."""
+        """Run the query and return its rows as a polars data frame; of a mapped result numbers stay mapped."""
         import polars as pl
 
         frame: Any = pl.from_arrow(self.to_arrow())
@@ -229,7 +246,12 @@ class Query:
 
     def _open(self, *, masked: bool = False) -> Session:
         return Session.open(
-            self._statement.text, self._sources, self._readings, self._parameters, masked=masked
+            self._statement.text,
+            self._sources,
+            self._readings,
+            self._parameters,
+            self._limits,
+            masked=masked,
         )
 
     def _first_rows(self) -> pa.Table:
@@ -239,8 +261,7 @@ class Query:
     def _shown(self) -> pa.Table:
         session = self._open()
         try:
-            rows = relation_to_table(session.relation().limit(FIRST_ROWS))
-            return rows.rename_columns(self.schema.names)
+            return session.first_rows(FIRST_ROWS).rename_columns(self.schema.names)
         finally:
             session.close()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefmt.databases import querying, relation_to_table
+from lakefmt.engine.gather import gather_tables
 from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import failed_query
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from lakefmt.expressions.constants import Parameters
+    from lakefmt.query.limits import MemoryLimits
     from lakefmt.query.reading import TableReading
     from lakefmt.query.sources import Source
     from lakefmt.scan import ScanPlan
@@ -61,6 +64,9 @@ class Session:
 
     Attributes:
         cursor: the session.
+        text: of the query.
+        parameters: values of its placeholders.
+        limits: of the memory that the run takes.
         tables: what is read of each table.
         has_vectors: expressions of the query may be asked of deleted rows before these are left out.
     """
@@ -68,6 +74,7 @@ class Session:
     cursor: duckdb.DuckDBPyConnection
     text: str
     parameters: Parameters
+    limits: MemoryLimits
     tables: list[TablePlan] = field(default_factory=list)
     has_vectors: bool = False
 
@@ -78,6 +85,7 @@ class Session:
         sources: Mapping[str, Source],
         readings: Mapping[str, TableReading],
         parameters: Parameters,
+        limits: MemoryLimits,
         *,
         masked: bool = False,
     ) -> Session:
@@ -88,6 +96,7 @@ class Session:
             sources: its tables.
             readings: what it reads of them, by names in lower case.
             parameters: values of its placeholders.
+            limits: of the memory that the run takes.
             masked: deleted rows are left out before the query sees them.
         """
         tables: list[tuple[TablePlan, DuckdbSource]] = []
@@ -102,8 +111,10 @@ class Session:
                 predicate = None if reading.predicate is None else reading.predicate.sql
                 tables.append((TablePlan(name, source, plan, predicate, rows.own_files), rows))
                 has_vectors |= bool(rows.bits)
-        cursor = querying.cursor_within({folder for _, rows in tables for folder in rows.folders})
-        session = cls(cursor, text, parameters, [table for table, _ in tables], has_vectors)
+        cursor = querying.cursor_within(
+            {folder for _, rows in tables for folder in rows.folders}, limits.duckdb_bytes
+        )
+        session = cls(cursor, text, parameters, limits, [table for table, _ in tables], has_vectors)
         try:
             cursor.execute(
                 "SET enable_progress_bar = false"
@@ -128,21 +139,47 @@ class Session:
             raise self.explain_failure(error) from error
 
     def to_table(self) -> pa.Table:
-        """Run the query and return all rows."""
-        relation = self.relation()
-        try:
-            rows = relation_to_table(relation)
-        except Exception as error:
-            raise self.explain_failure(error) from error
-        return rows
+        """Run the query and return all rows, mapped from a file where they are more than the limit of a result."""
+        reader = self._reader()
+        tables = (pa.Table.from_batches([batch]) for batch in self._drawn(reader))
+        found = gather_tables(tables, reader.schema, self.limits.result_bytes)
+        return pa.concat_tables(found) if found else reader.schema.empty_table()
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Run the query and yield its rows as they come."""
-        relation = self.relation()
+        return self._drawn(self._reader())
+
+    def first_rows(self, count: int) -> pa.Table:
+        """Run the query and return no more than so many rows."""
+        if self.parameters is None:
+            relation = self.relation().limit(count)  # DuckDB sorts and reads less for it
+            try:
+                return relation_to_table(relation)
+            except Exception as error:
+                raise self.explain_failure(error) from error
+        reader = self._reader(count)
+        batches = list(itertools.islice(self._drawn(reader), 1))
+        return pa.Table.from_batches(batches, reader.schema)
+
+    def _reader(self, batch_rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
+        """Begin to run the query; rows are made as they are drawn."""
         try:
-            # As for a whole result; without a size DuckDB gathers a million rows.
-            to_reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
-            yield from to_reader(_BATCH_ROWS)
+            # A relation with values is run at once by DuckDB 1, and kept whole; what 2 keeps whole is a statement's result.
+            if self.parameters is not None and hasattr(self.cursor, "fetch_record_batch"):
+                made: Any = self.cursor.execute(self.text, self.parameters)
+                to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_record_batch
+            else:
+                made = self.relation()
+                to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_arrow_reader
+            # Without a size DuckDB gathers a million rows.
+            reader: pa.RecordBatchReader = to_reader(batch_rows)
+        except Exception as error:
+            raise self.explain_failure(error) from error
+        return reader
+
+    def _drawn(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
         except Exception as error:
             raise self.explain_failure(error) from error
 
@@ -176,7 +213,7 @@ class Session:
             damage = self._find_damage(str(error))
             if damage is not None:
                 return damage
-        return failed_query(error)
+        return failed_query(error, self.limits.memory_bytes)
 
     def _find_damage(self, said: str) -> LakefmtError | None:
         """Return the error that this library meets in the files of a table, read once more."""

@@ -41,9 +41,15 @@ _T = TypeVar("_T")
 TASKS_AT_ONCE = 1024
 
 
-def read_table(store: Store, plan: ScanPlan) -> pa.Table:
-    """Return the rows of the plan as one table. Raises CorruptTableError naming the file that is not as logged."""
-    return _naming_the_table(plan, lambda: engine.read_table(store, plan_tasks(store, plan), read_spec(plan)))
+def read_table(store: Store, plan: ScanPlan, limit_bytes: int | None = None) -> pa.Table:
+    """Return the rows of the plan as one table, mapped from a file where they take more than ``limit_bytes``.
+
+    Raises CorruptTableError naming the file that is not as logged.
+    """
+    return _naming_the_table(
+        plan,
+        lambda: engine.read_table(store, plan_tasks(store, plan), read_spec(plan), limit_bytes=limit_bytes),
+    )
 
 
 def read_batches(store: Store, plan: ScanPlan, *, few: bool = False) -> Iterator[pa.RecordBatch]:

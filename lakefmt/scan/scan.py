@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
+from lakefmt.engine.memory import parse_result_limit
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import parse_predicate
 from lakefmt.manifest.partition_values import parse_partition_values
@@ -46,6 +47,7 @@ class Scan:
         where: Any = None,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         limit: int | None = None,
+        result_memory_limit: str | float | None = None,
     ) -> None:
         if limit is not None and (type(limit) is not int or limit < 0):
             raise InvalidInputError(f"limit is a number of rows, not {limit!r}", table=store.uri)
@@ -54,6 +56,7 @@ class Scan:
         self._store = store
         self._snapshot = snapshot
         self._limit = limit
+        self._result_bytes = parse_result_limit(result_memory_limit)
         self.schema: Schema = choose_columns(
             snapshot.schema, columns, table=store.uri, version=snapshot.version
         )
@@ -72,9 +75,13 @@ class Scan:
         return plan_scan(self._snapshot, self.schema, self.predicate, self._limit, counts=True)
 
     def to_arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table in the table's column types."""
+        """Return the rows as an Arrow table in the table's column types.
+
+        A result above ``result_memory_limit`` is mapped from a file that has no name any more: its columns are read from
+        disk as they are looked at, and its space is free again when the table is gone.
+        """
         if self._limit is None:
-            return read_table(self._store, self.plan)
+            return read_table(self._store, self.plan, self._result_bytes)
         return pa.Table.from_batches(self.to_batches(), self.schema.to_arrow())
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
