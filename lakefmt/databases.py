@@ -175,8 +175,9 @@ querying = QueryDatabases()
 
 
 def _forget_locks() -> None:
-    for database in [*_alive, querying]:
+    for database in list(_alive):
         database.forget_lock()
+    querying.forget_lock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

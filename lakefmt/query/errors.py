@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import InvalidInputError, LakefmtError, OutOfMemoryError, StoreError, UnsupportedFeatureError
+from lakefmt.errors import (
+    InvalidInputError,
+    LakefmtError,
+    OutOfMemoryError,
+    StoreError,
+    UnsupportedFeatureError,
+)
 from lakefmt.expressions.duckdb_errors import resource_error
 from lakefmt.schema import closest_names
 
@@ -14,9 +20,10 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["failed_query", "invalid_query", "opens_a_file"]
+__all__ = ["failed_query", "invalid_query", "kind_of_streamed", "opens_a_file"]
 
 _KIND = re.compile(r"^(?:[A-Z][\w ]* Error: )+")
+_STREAMED = re.compile(r"([A-Z][\w ]*) Error: ")
 _EXCERPT = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^", re.DOTALL)
 _OTHER_FILES = re.compile(
     r"file system operations are disabled by configuration|disabled through configuration"
@@ -90,6 +97,19 @@ def failed_query(error: Exception, memory_bytes: int) -> LakefmtError:
     return InvalidInputError(
         f"The query fails on a value: {reason}", hint="Use TRY_CAST or TRY, or exclude such rows first"
     )
+
+
+def kind_of_streamed(error: Exception) -> Exception:
+    """Return DuckDB's own error for one that came through an Arrow stream, which keeps its text and loses its kind."""
+    import duckdb
+
+    named = _STREAMED.match(str(error))
+    if named is None:
+        return error
+    kinds = {name.lower(): each for name, each in vars(duckdb).items() if name.endswith("Exception")}
+    kind = kinds.get(f"{named[1].replace(' ', '').lower()}exception", duckdb.Error)
+    found: Exception = kind(str(error))
+    return found
 
 
 def _reason(said: str) -> str:

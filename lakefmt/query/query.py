@@ -82,7 +82,7 @@ def sql(
         named = statement.names
         sources = {name: each for name, each in sources.items() if named is None or name.lower() in named}
     checked = bind(bound, sources, parameters, is_single=statement.is_single, known=list(tables or ()))
-    return Query(text, statement, sources, parameters, checked, limits)
+    return Query(text, statement, sources, parameters, checked, limits=limits)
 
 
 class Query:
@@ -99,6 +99,7 @@ class Query:
         sources: Mapping[str, Source],
         parameters: Parameters,
         bound: Bound,
+        *,
         limits: MemoryLimits,
     ) -> None:
         self.text = text

@@ -12,7 +12,7 @@ from lakefmt.databases import querying, relation_to_table
 from lakefmt.engine.gather import gather_tables
 from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.expressions import quote_identifier
-from lakefmt.query.errors import failed_query
+from lakefmt.query.errors import failed_query, kind_of_streamed
 from lakefmt.query.sources import TableSource
 from lakefmt.scan.duckdb_source import plan_duckdb_source
 from lakefmt.scan.plan import plan_scan
@@ -201,6 +201,8 @@ class Session:
         """Return what an error of a run means: one of this library's, a damaged file, or a value that the query cannot take."""
         import duckdb
 
+        if isinstance(error, OSError | pa.ArrowException):
+            error = kind_of_streamed(error)
         if not isinstance(error, duckdb.Error | pa.ArrowException):
             return error
         kinds = (

@@ -128,5 +128,27 @@ def test_query_that_cannot_spill_names_the_limit_and_the_way_out():
 
 def test_query_larger_than_its_limit_spills(table):
     text = "SELECT * FROM (SELECT i, s, hash(s) AS h FROM t) ORDER BY h"
-    small = lakefmt.sql(text, {"t": table}, memory_limit="30MB", result_memory_limit="1MiB").to_arrow()
+    small = lakefmt.sql(text, {"t": table}, memory_limit="60MB", result_memory_limit="1MiB").to_arrow()
     assert small.equals(lakefmt.sql(text, {"t": table}).to_arrow())
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (
+            "SELECT CAST(s AS INTEGER) FROM (SELECT CASE WHEN i > 900000 THEN s ELSE '1' END AS s FROM t)",
+            InvalidInputError,
+        ),
+        (
+            "SELECT 1000000000000::BIGINT * (CASE WHEN i > 900000 THEN i * 1000000 ELSE 1 END) FROM t",
+            InvalidInputError,
+        ),
+        ("SELECT CASE WHEN i > 900000 THEN error('late') END FROM t", InvalidInputError),
+    ],
+)
+def test_error_of_a_late_row_has_its_kind(table, text, kind):
+    query = lakefmt.sql(text, {"t": table}, result_memory_limit="1MiB")
+    for run in (query.to_arrow, lambda: list(query.to_batches())):
+        with pytest.raises(kind, match="fails on a value"):
+            run()
+    assert list(own_folder("spill").glob("result-*")) == []
