@@ -10,7 +10,7 @@ from lakefmt.errors import LakefmtError, OutOfMemoryError
 if TYPE_CHECKING:
     from lakefmt.engine.tasks.task import Task
 
-__all__ = ["explain_failure"]
+__all__ = ["explain_failure", "name_task", "sentence"]
 
 
 def explain_failure(error: Exception, task: Task[Any]) -> OutOfMemoryError | None:
@@ -18,17 +18,29 @@ def explain_failure(error: Exception, task: Task[Any]) -> OutOfMemoryError | Non
 
     Memory may have run out in Python, Arrow or DuckDB.
     """
-    error.add_note(f"In {task}")
+    name = str(task)
+    name_task(error, name)
     if isinstance(error, LakefmtError) or not _is_of_memory(error):
         return None
     reason = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
-    name = str(task)
     found = OutOfMemoryError(
-        f"{name[0].upper()}{name[1:]} ran out of memory: {reason}",
+        f"{sentence(name)} ran out of memory: {reason}",
         hint="Give it more memory (memory_limit), or make the pieces of work smaller",
     )
-    found.add_note(f"In {task}")
+    name_task(found, name)
     return found
+
+
+def name_task(error: BaseException, name: str) -> None:
+    """Say in a note of an error, once, in which task it was raised."""
+    note = f"In {name}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+
+
+def sentence(name: str) -> str:
+    """Return the name of a task as a message begins with it."""
+    return name[:1].upper() + name[1:]
 
 
 def _is_of_memory(error: Exception) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lakefmt.engine.tasks.failures import explain_failure
 from lakefmt.engine.tasks.task import Task, TaskContext
+from lakefmt.process_folders import name_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lakefmt.engine.tasks.executor import Executor, Resources
 
-__all__ = ["map_tasks", "run_task", "scratch_folder"]
+__all__ = ["map_tasks", "run_task", "scratch_folders"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,7 +37,7 @@ def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], boo
         resources.task_memory_bytes if task.memory_bytes is None else task.memory_bytes,
         resources.threads,
         task.folder,
-        str(scratch_folder(os.getpid()) / str(next(_runs))),
+        _name_scratch(),
         is_cancelled,
     )
     try:
@@ -51,9 +52,10 @@ def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], boo
             shutil.rmtree(context.scratch, ignore_errors=True)
 
 
-def scratch_folder(pid: int) -> Path:
-    """Return the folder in which tasks of a process have their scratch folders."""
-    return Path(tempfile.gettempdir()) / f"lakefmt-scratch-{pid}"
+def scratch_folders() -> list[Path]:
+    """Return the scratch folders of this process's tasks that are there."""
+    prefix = Path(_name_scratch().rpartition("-")[0])
+    return list(prefix.parent.glob(f"{prefix.name}-*"))
 
 
 def map_tasks(
@@ -120,3 +122,14 @@ def _never() -> bool:
 
 
 _runs = count()
+_scratch_names: tuple[int, str] | None = None
+
+
+def _name_scratch() -> str:
+    """Return a new name for a folder of this process; a task takes microseconds, so it is made of what is known."""
+    global _scratch_names
+    pid, names = os.getpid(), _scratch_names
+    if names is None or names[0] != pid:
+        prefix = name_folder("scratch").rpartition("-")[0]
+        names = _scratch_names = pid, os.path.join(tempfile.gettempdir(), prefix)  # noqa: PTH118
+    return f"{names[1]}-{next(_runs):08x}"

@@ -1,0 +1,95 @@
+"""The threads that an executor's tasks run on, or wait on, and the futures they settle."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from lakefmt.engine.tasks.executor import TaskFuture
+from lakefmt.errors import InvalidInputError
+from lakefmt.threads import Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["TaskThreads"]
+
+R = TypeVar("R")
+
+
+class TaskThreads:
+    """Threads that are started with the first call and end with ``close``.
+
+    Args:
+        count: so many at most.
+        name: what they are called begins so.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._count = count
+        self._name = name
+        self._is_closed = False
+        self.begin()
+        _living.add(self)
+
+    def begin(self) -> None:
+        """Start with nothing, as in a forked child, to which no thread comes along."""
+        self._lock = threading.Lock()
+        self._threads: Threads | None = None
+        self._futures: WeakSet[TaskFuture[Any]] = WeakSet()
+
+    def submit(self, call: Callable[[], R], ask_to_end: Callable[[], object]) -> TaskFuture[R]:
+        """Have ``call`` made, after those before it have begun.
+
+        Args:
+            call: raises the error that the future is to raise.
+            ask_to_end: called where the future is cancelled while the call is made.
+
+        Raises:
+            InvalidInputError: it is closed.
+        """
+        future: TaskFuture[R] = TaskFuture(ask_to_end)
+        with self._lock:
+            if self._is_closed:
+                raise InvalidInputError("The executor is closed: it takes no task")
+            if self._threads is None:
+                self._threads = Threads(self._count, self._name)
+            threads = self._threads
+            self._futures.add(future)
+        threads.submit(_settle, future, call)
+        return future
+
+    def close(self) -> None:
+        """Cancel what is under way, wait for its end, and take no call any more."""
+        with self._lock:
+            self._is_closed = True
+            threads, futures = self._threads, list(self._futures)
+        for future in futures:
+            future.cancel()
+        if threads is not None:
+            threads.shutdown(wait=True)
+
+
+def _settle(future: TaskFuture[R], call: Callable[[], R]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        future.set_exception(error)
+        del future  # which the error's traceback would keep, and it the error
+    else:
+        future.set_result(result)
+
+
+def _begin_in_child() -> None:
+    for threads in list(_living):
+        threads.begin()
+
+
+_living: WeakSet[TaskThreads] = WeakSet()
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_in_child)
