@@ -11,6 +11,7 @@ The executor of the fixture runs two tasks at once.
 # ruff: noqa: S101, D102 - tests: asserts are their point, names say all
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -25,8 +26,11 @@ from lakefmt.errors import (
     InvalidInputError,
     LakefmtError,
     OutOfMemoryError,
+    StoreError,
     TaskCancelledError,
+    WorkerLostError,
 )
+from lakefmt.testing.task_faults import TaskFault, TaskFaults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +71,23 @@ def wait_for(path: str, context: TaskContext) -> str:
         context.check_cancelled()
         time.sleep(0.002)
     return path
+
+
+def touch(path: str, _: TaskContext) -> None:
+    import pathlib
+
+    pathlib.Path(path).touch()
+
+
+def spill(how: str, context: TaskContext) -> str:
+    """Leave a file in the scratch folder, and tell the folder by result or by error."""
+    import pathlib
+
+    pathlib.Path(context.scratch).mkdir()
+    pathlib.Path(context.scratch, "rows").write_bytes(b"rows")
+    if how == "raise":
+        raise LakefmtError(context.scratch)
+    return context.scratch
 
 
 def until(condition: Any) -> None:
@@ -201,3 +222,74 @@ class ExecutorContract:
         executor.close()
         with pytest.raises(InvalidInputError, match="closed"):
             executor.submit(Task(square, 3, "s", 1))
+
+    @pytest.mark.parametrize(
+        ("fault", "expected"),
+        [
+            (TaskFault.FAIL_BEFORE, StoreError),
+            (TaskFault.FAIL_AFTER, StoreError),
+            (TaskFault.KILL_BEFORE, WorkerLostError),
+            (TaskFault.KILL_AFTER, WorkerLostError),
+            (TaskFault.OUT_OF_MEMORY, OutOfMemoryError),
+        ],
+    )
+    def test_a_faulty_attempt_ends_in_its_error_and_the_next_one_in_the_result(
+        self, executor: Executor, fault: TaskFault, expected: type[LakefmtError]
+    ) -> None:
+        faults = TaskFaults(planned={("s", 0, 0): fault})
+        others = [executor.submit(faults.disturb(Task(square, n, "s", n))) for n in range(1, 5)]
+        with pytest.raises(expected, match="ask 0 of stage 's'"):
+            executor.submit(faults.disturb(Task(square, 9, "s", 0))).result(_PATIENCE_S)
+        again = executor.submit(faults.disturb(Task(square, 9, "s", 0, attempt=1)))
+        assert again.result(_PATIENCE_S) == 81
+        assert [future.result(_PATIENCE_S) for future in others] == [1, 4, 9, 16]
+
+    def test_a_task_that_is_done_before_it_fails_has_been_done(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        for number, fault in enumerate((TaskFault.FAIL_AFTER, TaskFault.KILL_AFTER)):
+            path = tmp_path / fault.name
+            faults = TaskFaults(planned={("s", number, 0): fault})
+            future = executor.submit(faults.disturb(Task(touch, str(path), "s", number)))
+            assert isinstance(future.exception(_PATIENCE_S), StoreError | WorkerLostError)
+            assert path.exists()
+
+    def test_a_slow_task_holds_no_other_back(self, executor: Executor, tmp_path: Path) -> None:
+        slow = executor.submit(Task(wait_for, str(tmp_path / "slow"), "s", 0))
+        quick = [executor.submit(Task(square, n, "s", n)) for n in range(1, 20)]
+        assert [future.result(_PATIENCE_S) for future in quick] == [n * n for n in range(1, 20)]
+        assert not slow.done()
+        (tmp_path / "slow.go").touch()
+        slow.result(_PATIENCE_S)
+
+    def test_a_task_that_hangs_ends_when_it_is_cancelled(self, executor: Executor) -> None:
+        faults = TaskFaults(planned={("s", 0, 0): TaskFault.HANG})
+        hanging = executor.submit(faults.disturb(Task(square, 1, "s", 0)))
+        until(hanging.running)
+        hanging.cancel()
+        assert isinstance(hanging.exception(_PATIENCE_S), TaskCancelledError)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_tasks_tried_again_after_random_faults_all_end_well(self, executor: Executor, seed: int) -> None:
+        faults = TaskFaults(seed, share=0.4, delay_s=0.01)
+        waiting = {n: executor.submit(faults.disturb(Task(square, n, "s", n))) for n in range(30)}
+        found: dict[int, int] = {}
+        for attempt in range(1, 4):
+            for n, future in list(waiting.items()):
+                if (error := future.exception(_PATIENCE_S)) is None:
+                    found[n] = future.result()
+                    del waiting[n]
+                else:
+                    assert isinstance(error, StoreError | WorkerLostError | OutOfMemoryError)
+                    again = Task(square, n, "s", n, attempt=attempt)
+                    waiting[n] = executor.submit(faults.disturb(again))
+        assert found == {n: n * n for n in range(30)}
+
+    def test_scratch_folders_are_gone_when_their_tasks_are(self, executor: Executor) -> None:
+        folders = [executor.submit(Task(spill, how, "s", 0)) for how in ("return", "raise")]
+        path = folders[0].result(_PATIENCE_S)
+        with pytest.raises(LakefmtError) as caught:
+            folders[1].result(_PATIENCE_S)
+        assert path != caught.value.message
+        assert not os.path.exists(path)  # noqa: PTH110 - a text as it came
+        assert not os.path.exists(caught.value.message)  # noqa: PTH110
