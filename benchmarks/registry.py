@@ -18,6 +18,7 @@ BENCHMARKS = (
     "append_one_row",
     "concurrent_appends",
     "concurrent_appends_on_s3",
+    "concurrent_deletes",
     "late_commits",
     "scan_large_table",
     "open_many_commits",
