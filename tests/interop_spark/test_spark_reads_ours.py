@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from checkpoints import KINDS, write_checkpointed
+from checkpoints import KINDS, write_checkpoint, write_checkpointed
+from checkpoints import rows as checkpointed_rows
 from interop.kinds_of_write import CASES
+from interop.test_row_level_commits import STEPS, write_raced
 from interop_spark.spark_process import SparkError
 
 import lakefmt
+from lakefmt.testing.deletion_vectors import delete_positions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +64,78 @@ def test_checkpoints_stand_for_the_log(kind, spark, tmp_path, assert_same_rows):
         for i, day in zip(expected["id"].to_pylist(), expected["day"].to_pylist(), strict=True)
         if i < 120 and day.day == 2
     ]
+
+
+@pytest.mark.parametrize("json", ["true", "false"])
+def test_sidecars_of_three_checkpoints_are_read_together(
+    json, spark, tmp_path, monkeypatch, assert_same_rows
+):
+    """Statistics are JSON and columns, or columns alone; of the last checkpoint most sidecars are the first one's."""
+    monkeypatch.setattr("lakefmt.manifest.checkpoint.sidecars.SIDECAR_FILES", 7)
+    uri = str(tmp_path / "table")
+    properties = {
+        "delta.checkpointPolicy": "v2",
+        "delta.checkpointInterval": "1000000",
+        "delta.checkpoint.writeStatsAsJson": json,
+    }
+    empty = checkpointed_rows(1, 1).schema
+    table = lakefmt.create(uri, empty, partition_by=["day", "city"], properties=properties)
+    for start in range(0, 400, 20):
+        table.append(checkpointed_rows(start, 20))
+    written = [write_checkpoint(uri)]
+    for start in (1_000, 2_000):
+        path = lakefmt.open(uri).files()["path"][0].as_py()
+        delete_positions(uri, {path: [0, 2]}, storage_type="i" if start == 1_000 else "u")
+        table.refresh().append(checkpointed_rows(start, 10))
+        written.append(write_checkpoint(uri))
+    first, _, last = ({sidecar.path for sidecar in each.sidecars} for each in written)
+    assert len(first & last) >= 3
+    assert last - first
+    for commit in range(written[-1].version):
+        (tmp_path / "table" / "_delta_log" / f"{commit:020}.json").unlink()
+    for each in written[:-1]:
+        (tmp_path / "table" / each.key).unlink()
+    expected = lakefmt.open(uri).to_arrow()
+    assert_same_rows(spark.read(uri), expected)
+    some = spark.read(uri, "id BETWEEN 120 AND 1005 AND day = DATE '2026-01-02'")
+    assert_same_rows(
+        some, lakefmt.open(uri).scan(where="id BETWEEN 120 AND 1005 AND day = '2026-01-02'").to_arrow()
+    )
+
+
+def test_log_compaction_file_stands_for_its_commits(spark, tmp_path, assert_same_rows):
+    uri = str(tmp_path / "table")
+    table = lakefmt.create(uri, SMALL.schema, partition_by=["part"])
+    for row in range(SMALL.num_rows):
+        table.append(SMALL.slice(row, 1))
+    table.overwrite(SMALL.slice(2, 1), where="part = 2")
+    table.compact_log(1, 4)
+    # Of two commits that it stands for the actions are gone: whoever reads those misses rows.
+    for commit in (2, 3):
+        file = tmp_path / "table" / "_delta_log" / f"{commit:020}.json"
+        file.write_bytes(file.read_bytes().splitlines()[0] + b"\n")
+    expected = lakefmt.open(uri).to_arrow()
+    assert expected.num_rows == 4
+    assert_same_rows(spark.read(uri), expected)
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_deletes_that_were_joined_and_carried_over_a_compaction(step, spark, tmp_path, assert_same_rows):
+    uri = str(tmp_path / "table")
+    rows = write_raced(uri, step)
+    assert_same_rows(spark.read(uri), rows)
+    assert spark.read(uri, "id < 100").num_rows == sum(i < 100 for i in rows["id"].to_pylist())
+
+
+@pytest.mark.parametrize("storage_type", ["i", "u", "p"])
+def test_rows_deleted_by_every_kind_of_vector_are_gone(storage_type, spark, tmp_path):
+    uri = str(tmp_path / "table")
+    table = lakefmt.write(uri, pa.table({"id": pa.array(range(1000), pa.int64())}))
+    (path,) = table.files()["path"].to_pylist()
+    delete_positions(uri, {path: range(0, 1000, 3)}, storage_type=storage_type)
+    assert sorted(spark.read(uri)["id"].to_pylist()) == [i for i in range(1000) if i % 3]
+    spark.sql("DELETE FROM {t} WHERE id = 1", uri)  # on top of ours
+    assert lakefmt.open(uri).count() == spark.read(uri).num_rows == 665
 
 
 def test_filters_keep_the_rows_that_match(spark, tmp_path, assert_same_rows):
