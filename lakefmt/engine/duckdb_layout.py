@@ -6,32 +6,21 @@ the table has, or might see others, there is no layout, and the file is this lib
 
 from __future__ import annotations
 
-import os
-import threading
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefmt.engine.duckdb_reader import duckdb_name_of
-from lakefmt.engine.footers import load_footer
 from lakefmt.engine.projection import find_column, holds_variants
-from lakefmt.engine.tasks import map_tasks
 from lakefmt.errors import CorruptTableError
 from lakefmt.expressions import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
     from lakefmt.engine.footers import Footer
-    from lakefmt.engine.read_task import ReadSpec, ReadTask
-    from lakefmt.store.contract import Store
+    from lakefmt.engine.read_task import ReadSpec
 
-__all__ = ["FileLayout", "KnownFile", "choose_layout", "known_files", "load_known_files"]
-
-_MOST_KNOWN = 1_000_000  # files that are kept in mind, some 100 bytes each
-_GLOB_CHARACTERS = frozenset("*?[")
+__all__ = ["FileLayout", "choose_layout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +36,22 @@ class FileLayout:
     columns: frozenset[tuple[str, str]]
 
 
-def choose_layout(footer: Footer, task: ReadTask, spec: ReadSpec) -> FileLayout | None:
-    """Return how DuckDB reads all columns of the table from a file, None where it would not read the same values."""
-    if footer.splits_integers or footer.old_calendar or set(task.key) & _GLOB_CHARACTERS:
+def choose_layout(footer: Footer, spec: ReadSpec, *, float_bounds_hold: bool) -> FileLayout | None:
+    """Return how DuckDB reads all columns of the table from a file, None where it would not read the same values.
+
+    Args:
+        footer: the file's, or that of another of its shape (``FileShape``).
+        spec: the table's columns.
+        float_bounds_hold: as in ``ReadTask``.
+    """
+    if footer.splits_integers or footer.old_calendar:
         return None
     if len({name.lower() for name in footer.schema.names}) < len(footer.schema):
         return None  # names that differ in case only are renamed by DuckDB
     expressions = []
     for name in spec.result_schema.names:
         try:
-            expression = _expression(footer, task, spec, name)
+            expression = _expression(footer, spec, name, float_bounds_hold=float_bounds_hold)
         except (CorruptTableError, _NoExpression):
             return None
         expressions.append(expression)
@@ -64,65 +59,11 @@ def choose_layout(footer: Footer, task: ReadTask, spec: ReadSpec) -> FileLayout 
     return FileLayout(tuple(expressions), columns)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """What a footer tells of a file.
-
-    Attributes:
-        size_bytes: the file's length.
-        num_rows: its rows, deleted ones included.
-        layout: how DuckDB reads it; None where it does not.
-    """
-
-    size_bytes: int
-    num_rows: int
-    layout: FileLayout | None
-
-
-class KnownFiles:
-    """What the footers of a process's files told; a data file does not change under its key. Safe among threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tables: dict[Hashable, dict[str, KnownFile]] = {}
-
-    def of_table(self, identity: Hashable) -> dict[str, KnownFile]:
-        """Return what is known of a table's files, by key, to be added to."""
-        with self._lock:
-            if sum(map(len, self._tables.values())) > _MOST_KNOWN:
-                self._tables.clear()
-            return self._tables.setdefault(identity, {})
-
-    def forget_lock(self) -> None:
-        """Make the lock anew, in a child: a thread of the parent may have held it at the fork."""
-        self._lock = threading.Lock()
-
-
-known_files = KnownFiles()
-"""Of every table that was queried."""
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=known_files.forget_lock)
-
-
-def load_known_files(store: Store, tasks: Sequence[ReadTask], spec: ReadSpec) -> list[KnownFile]:
-    """Return what the footer of each file tells of it. Raises as ``load_footer``."""
-
-    def load(task: ReadTask) -> KnownFile:
-        footer = load_footer(store, task.key, task.size_bytes)
-        return KnownFile(task.size_bytes, footer.first_rows[-1], choose_layout(footer, task, spec))
-
-    from lakefmt.engine.read import default_executor  # which imports the readers in its turn
-
-    with closing(default_executor(store)) as executor:
-        return list(map_tasks(executor, load, tasks, stage="footers"))
-
-
 class _NoExpression(Exception):  # noqa: N818 - it never leaves this module
     """A column that DuckDB does not read as the table has it."""
 
 
-def _expression(footer: Footer, task: ReadTask, spec: ReadSpec, name: str) -> str | None:
+def _expression(footer: Footer, spec: ReadSpec, name: str, *, float_bounds_hold: bool) -> str | None:
     field = spec.physical_field(name)
     column = find_column(footer, field, by_id=spec.match_by_id)
     if name in spec.partition_columns:
@@ -144,23 +85,18 @@ def _expression(footer: Footer, task: ReadTask, spec: ReadSpec, name: str) -> st
         source = f"CAST({quote_identifier(column.name)} AS {duckdb_name_of(field.type)})"
     else:
         raise _NoExpression
-    if task.float_bounds_hold or not _has_float_bounds(footer, column.position):
+    if float_bounds_hold or not _holds_floats(column.type):
         return source
     # The one function that DuckDB (1.4 to 2.0) neither sees through nor takes time for: a filter above it is not judged
     # by bounds, which in files of other writers leave NaN out, and neither is max().
     return f"TRY({source})"
 
 
-def _has_float_bounds(footer: Footer, position: int) -> bool:
-    """Whether the footer bounds floats in a top-level column, so that DuckDB might miss a NaN beyond the bounds."""
-    leaves = range(footer.first_leaves[position], footer.first_leaves[position + 1])
-    floats = [
-        leaf for leaf in leaves if footer.metadata.schema.column(leaf).physical_type in ("FLOAT", "DOUBLE")
-    ]
-    groups = range(footer.metadata.num_row_groups)
-    return any(
-        footer.metadata.row_group(group).column(leaf).is_stats_set for group in groups for leaf in floats
-    )
+def _holds_floats(kind: pa.DataType) -> bool:
+    nested: Any = kind
+    if pa.types.is_nested(kind):
+        return any(_holds_floats(nested.field(i).type) for i in range(nested.num_fields))
+    return pa.types.is_floating(kind)
 
 
 def _is_kept_exactly(kind: pa.DataType) -> bool:

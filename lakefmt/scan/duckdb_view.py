@@ -8,28 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from lakefmt.engine.footers import load_footer
-from lakefmt.engine.projection import find_column, holds_variants
-from lakefmt.expressions import quote_identifier, quote_literal
+from lakefmt.expressions import duckdb_type, quote_identifier, quote_literal
+from lakefmt.scan.duckdb_files import group_files
+from lakefmt.scan.duckdb_source import stream_column
 from lakefmt.scan.prune import covers
-from lakefmt.scan.read import plan_tasks, read_spec
 
 if TYPE_CHECKING:
     import duckdb
 
-    from lakefmt.engine import ReadSpec, ReadTask
-    from lakefmt.engine.footers import Footer
+    from lakefmt.scan.duckdb_files import FileGroup
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.scan.scan import Scan
     from lakefmt.schema import Schema
-    from lakefmt.store import Store
 
 __all__ = ["scan_to_duckdb", "stream_to_duckdb"]
 
 _MOST_FILES = 10_000  # whose paths a view's text lists, and whose footers are looked at
-_GLOB_CHARACTERS = frozenset("*?[")
 
 
 def scan_to_duckdb(scan: Scan, con: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelation:
@@ -61,33 +55,31 @@ def stream_to_duckdb(
 
 
 def _query_over_stream(schema: Schema, name: str) -> str:
-    """Return a query of the registered stream under which filters on floats stay with DuckDB.
-
-    DuckDB 1.5 has pyarrow filter what it reads from Arrow, to which NaN is greater than no number; 2.0 minds NaN.
-    """
-    columns = []
-    for field in schema.to_arrow():
-        column = quote_identifier(field.name)
-        columns.append(f"coalesce({column}, NULL) AS {column}" if _holds_floats(field.type) else column)
+    columns = [stream_column(field.name, duckdb_type(field.type)) for field in schema.fields]
     return f"SELECT {', '.join(columns) or '*'} FROM temp.main.{quote_identifier(name)}"
 
 
 def _query_over_files(scan: Scan) -> str | None:
     """Return a query of the Parquet files that gives the scan's rows, None where none does for certain."""
     store, plan = scan._store, scan.plan  # noqa: SLF001 - a scan's own form
-    if scan._limit is not None or not scan.schema.names:  # noqa: SLF001
+    if scan._limit is not None or not 0 < plan.files.num_files <= _MOST_FILES or not _means_whole_files(plan):  # noqa: SLF001
         return None
-    if store.local_path("any") is None or not 0 < plan.files.num_files <= _MOST_FILES:
+    found = group_files(store, plan)
+    # What is in variables of a session elsewhere has no place in somebody's own.
+    if found.others.num_files or any(
+        group.has_vectors or None in group.layout.expressions for group in found.groups
+    ):
         return None
-    if not _means_whole_files(plan):
-        return None
-    spec, tasks = read_spec(plan), list(plan_tasks(store, plan))
-    paths = [_readable_path(store, task, spec) for task in tasks]
-    if None in paths:
-        return None
-    columns = ", ".join(map(quote_identifier, spec.result_schema.names))
-    files = ", ".join(map(quote_literal, paths))
-    return f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false, union_by_name = false)"
+    return " UNION ALL ".join(_select(group, plan.schema) for group in found.groups)
+
+
+def _select(group: FileGroup, schema: Schema) -> str:
+    columns = [
+        f"{expression} AS {quote_identifier(name)}"
+        for name, expression in zip(schema.names, group.layout.expressions, strict=True)
+    ]
+    files = ", ".join(map(quote_literal, group.paths.to_pylist()))
+    return f"SELECT {', '.join(columns)} FROM read_parquet([{files}], hive_partitioning = false, union_by_name = false)"
 
 
 def _means_whole_files(plan: ScanPlan) -> bool:
@@ -96,52 +88,3 @@ def _means_whole_files(plan: ScanPlan) -> bool:
         return True
     whole = covers(plan.files, plan.predicate, plan.snapshot.schema, plan.snapshot.partition_columns)
     return whole.false_count == 0
-
-
-def _readable_path(store: Store, task: ReadTask, spec: ReadSpec) -> str | None:
-    """Return the file's path if DuckDB reads all columns from it as they are in the table, else None."""
-    path = store.local_path(task.key)
-    if path is None or set(path) & _GLOB_CHARACTERS or task.rows is not None:
-        return None
-    footer = load_footer(store, task.key, task.size_bytes)
-    if footer.splits_integers or footer.old_calendar:
-        return None
-    if not task.float_bounds_hold and _bounds_floats(footer):
-        return None
-    # Partition columns too: this library writes them into the file, with the value that the log has.
-    for name in spec.result_schema.names:
-        field = spec.physical_field(name)
-        column = find_column(footer, field, by_id=spec.match_by_id)
-        if column is None or not column.is_plain or column.name != name or not _is_kept_exactly(field.type):
-            return None
-        if holds_variants(field):
-            return None  # which DuckDB reads as such where they are annotated so
-    return path
-
-
-def _bounds_floats(footer: Footer) -> bool:
-    """Whether the footer bounds a column of floats, by which DuckDB would miss a NaN that the bounds leave out."""
-    columns = footer.metadata.schema
-    floats = [
-        leaf for leaf in range(len(columns)) if columns.column(leaf).physical_type in ("FLOAT", "DOUBLE")
-    ]
-    groups = range(footer.metadata.num_row_groups)
-    return any(
-        footer.metadata.row_group(group).column(leaf).is_stats_set for group in groups for leaf in floats
-    )
-
-
-def _is_kept_exactly(kind: pa.DataType) -> bool:
-    """Whether DuckDB has the type, and the same one whether it comes from Parquet or through Arrow."""
-    kinds, nested = pa.types, kind
-    if kinds.is_struct(kind) or kinds.is_list(kind) or kinds.is_map(kind):
-        members: Any = nested
-        return all(_is_kept_exactly(members.field(i).type) for i in range(members.num_fields))
-    return not kinds.is_null(kind)
-
-
-def _holds_floats(kind: pa.DataType) -> bool:
-    members: Any = kind
-    if pa.types.is_struct(kind):
-        return any(_holds_floats(members.field(i).type) for i in range(members.num_fields))
-    return pa.types.is_floating(kind)

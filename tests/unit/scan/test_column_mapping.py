@@ -196,3 +196,16 @@ def test_mapping_switched_on_by_a_later_protocol_is_seen_by_an_old_handle(tmp_pa
     (table.folder / "_delta_log" / f"{1:020}.json").write_text(json.dumps({"protocol": upgraded}))
     opened.refresh()
     assert opened.snapshot.column_mapping == "name"
+
+
+def test_view_of_duckdb_reads_files_of_earlier_schemas_itself(tmp_path):
+    fields = [mapped("b", "long", "c1", 1), mapped("x", "double", "c2", 2), mapped("c", "string", "c3", 3)]
+    table = ForeignTable(tmp_path / "t", fields, NAME, ("columnMapping",))
+    table.add(pa.table({"c1": pa.array([1, 2], pa.int32()), "c2": [0.5, float("nan")]}))
+    table.add(pa.table({"c1": [3], "c2": [1.5], "c3": ["new"]}))
+    with duckdb.connect() as connection:
+        view = lakefmt.open(tmp_path / "t").to_duckdb(connection, "t")
+        assert view.order("b").fetchall()[2] == (3, 1.5, "new")
+        assert connection.sql("SELECT b, c FROM t WHERE x > 5").fetchall() == [(2, None)]
+        assert "READ_PARQUET" in view.explain().upper()
+        assert "ARROW" not in view.explain().upper()
