@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefmt.store.location import key_of_uri, parse_location
 
@@ -54,11 +54,13 @@ class Store(ABC):
         uri: the root, canonical and without secrets (``file:///data/trips``, ``s3://bucket/trips``).
         read_only_reason: why nothing can be committed here (no atomic put-if-absent), None where it can.
         requests_are_cheap: whether asking for an object that may not be there costs less than listing a folder.
+        is_of_process: whether its objects are in this process's memory, and no other process reaches them.
     """
 
     uri: str
     read_only_reason: str | None = None
     requests_are_cheap: bool = False
+    is_of_process: bool = False
 
     @property
     def identity(self) -> Hashable:
@@ -76,6 +78,12 @@ class Store(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.display!r})"
+
+    def reduce_with_secrets(self) -> tuple[Any, ...]:
+        """Return what ``__reduce__`` does, with the secrets: for a worker process of this one, never for a file."""
+        reduced = self.__reduce__()
+        assert isinstance(reduced, tuple)  # noqa: S101 - a text would be the name of a global
+        return reduced
 
     def key_of(self, uri: str) -> str | None:
         """Return the key of an absolute, percent-encoded URI, None where it is on another store or container.

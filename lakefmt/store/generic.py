@@ -46,6 +46,7 @@ class GenericStore(Store):
 
         location = parse_location(uri)
         self.uri = location.uri
+        self._given = (uri, dict(options or {}))
         scheme = location.path.split(":", 1)[0]
         self.read_only_reason = (
             f"{scheme} storage has no atomic put-if-absent that lakefmt knows of, so two writers could take the "
@@ -73,6 +74,10 @@ class GenericStore(Store):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.uri,)
+
+    def reduce_with_secrets(self) -> tuple[Any, ...]:
+        """Return what ``__reduce__`` does, with the URI and the options as they were given."""
+        return type(self), self._given
 
     def read(self, key: str) -> bytes:
         """Return the object's bytes."""

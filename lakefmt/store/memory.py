@@ -35,6 +35,7 @@ class MemoryStore(Store):
     """
 
     requests_are_cheap = True
+    is_of_process = True
 
     def __init__(self, uri: str) -> None:
         from fsspec.implementations.memory import MemoryFile, MemoryFileSystem

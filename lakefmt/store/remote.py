@@ -93,6 +93,13 @@ class RemoteStore(Store):
         kept, dropped = keep_public(self._options, self.public_options)
         return _unpickle, (type(self), self.uri, kept, self._dropped_options + dropped)
 
+    def reduce_with_secrets(self) -> tuple[Any, ...]:
+        """Return what ``__reduce__`` does, with all options."""
+        return _unpickle, (type(self), self.uri, self._all_options(), self._dropped_options)
+
+    def _all_options(self) -> dict[str, Any]:
+        return self._options
+
     @property
     def identity(self) -> Hashable:
         """The location, the server and who asks there."""

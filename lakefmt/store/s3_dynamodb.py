@@ -67,8 +67,11 @@ class S3DynamoDbStore(S3Store):
     def __reduce__(self) -> tuple[Any, ...]:
         from lakefmt.store.remote import _unpickle
 
-        kept, dropped = keep_public(self._options | self._settings, self.public_options)
+        kept, dropped = keep_public(self._all_options(), self.public_options)
         return _unpickle, (type(self), self.uri, kept, self._dropped_options + dropped)
+
+    def _all_options(self) -> dict[str, Any]:
+        return self._options | self._settings
 
     @property
     def identity(self) -> Hashable:
