@@ -17,13 +17,14 @@ from lakefmt.scan.plan import ScanPlan, choose_columns, plan_scan
 from lakefmt.scan.read import read_batches, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import duckdb
     import pandas as pd
     import polars as pl
 
     from lakefmt.expressions import Predicate
+    from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows
     from lakefmt.schema import Schema
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
@@ -112,6 +113,38 @@ class Scan:
         from lakefmt.scan.duckdb_view import scan_to_duckdb
 
         return scan_to_duckdb(self, con, name)
+
+    def map_batches(
+        self,
+        function: Callable[[pa.Table], Any],
+        schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+        *,
+        executor: ExecutorKind | None = None,
+        workers: int | None = None,
+        memory_limit: str | float | None = None,
+        batch_rows: int = 122_880,
+    ) -> MappedRows:
+        """Describe what a Python function makes of the rows; nothing is run until its rows are asked for.
+
+        Workers read the files themselves: runs of small ones, row groups of large ones. The function must give the same
+        rows for the same rows: it may be called again for some, after a worker was lost.
+
+        Args:
+            function: takes a ``pyarrow.Table`` of some rows, never none, and returns rows: a table, a record batch, a data
+                frame of pandas or polars; None for no rows. It may be a lambda, or be defined in a notebook.
+            schema: the columns that it returns; None for those it is given.
+            executor: ``"processes"``: worker processes of this machine, which run Python at the same time;
+                ``"threads"`` of this process, which suits functions that spend their time in native code. None: processes,
+                unless they cannot reach the table.
+            workers: so many tasks at a time; None for one a core.
+            memory_limit: for all of them together (``"2GB"``, ``0.5`` of this machine's); None for 70 % of it.
+            batch_rows: the function is given so many rows at most.
+        """
+        from lakefmt.scan.mapped_rows import MapOptions, map_rows
+        from lakefmt.scan.row_sources import scan_rows
+
+        options = MapOptions(executor, workers, memory_limit, batch_rows)
+        return map_rows(scan_rows(self, batch_rows), repr(self), function, schema, options)
 
     def count(self) -> int:
         """Return the number of rows, from metadata wherever it says enough; only the other files are read."""

@@ -129,6 +129,7 @@ class _Run:
         for future in self._running:
             future.cancel()
         wait(self._running)
+        self.state.close()
         self.metrics.seconds = time.perf_counter() - self._began
         self._progress.end()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,12 @@ class JobState:
         state.missing += 1
         state.sources = None
         state.waiting.append(task)
+
+    def close(self) -> None:
+        """Let go of what parts are drawn from."""
+        for state in self._stages.values():
+            if isinstance(state.parts, Generator):
+                state.parts.close()
 
     def take_results(self) -> list[tuple[Attempt, TaskOutput]]:
         """Return outputs of the last stage that were not returned before; in the parts' order if the job is ordered."""

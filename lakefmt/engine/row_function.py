@@ -1,0 +1,112 @@
+"""A user's Python function over rows: what it is given, and what is made of what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefmt.errors import InvalidInputError, SchemaMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["RowFunction", "concat_tables", "cut_into_tables"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowFunction:
+    """A function of a table's rows.
+
+    Attributes:
+        function: takes a ``pyarrow.Table`` and returns rows: a table, a record batch, a data frame of pandas or polars or
+            anything else with an Arrow stream; None for no rows.
+        schema: the columns that it returns.
+    """
+
+    function: Callable[[pa.Table], Any]
+    schema: pa.Schema
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return what the function makes of rows, in the schema.
+
+        Raises:
+            SchemaMismatchError: it returned other columns, or a value that its column's type cannot hold.
+            InvalidInputError: it returned no rows at all but something else.
+            Exception: whatever the function raises.
+        """
+        returned = self.function(table)
+        if returned is None:
+            return self.schema.empty_table()
+        return self._fit(self._as_table(returned))
+
+    @property
+    def name(self) -> str:
+        """What the function is called in messages."""
+        named = getattr(self.function, "__qualname__", None) or type(self.function).__qualname__
+        return str(named).replace("<locals>.", "")
+
+    def _as_table(self, returned: Any) -> pa.Table:
+        if isinstance(returned, pa.Table):
+            return returned
+        if isinstance(returned, pa.RecordBatch):
+            return pa.Table.from_batches([returned])
+        if hasattr(returned, "__arrow_c_stream__"):
+            table: pa.Table = pa.table(returned)
+            # An index of pandas that nobody asked for comes along as a column.
+            return table.select(
+                [name for name in table.schema.names if not name.startswith("__index_level_")]
+            )
+        raise InvalidInputError(
+            f"Function {self.name!r} returned {type(returned).__name__}, which is no rows",
+            hint="Return a pyarrow.Table, a RecordBatch, a data frame, or None for no rows",
+        )
+
+    def _fit(self, table: pa.Table) -> pa.Table:
+        if table.schema.equals(self.schema):
+            return table
+        names = self.schema.names
+        if len(table.schema.names) != len(names) or set(table.schema.names) != set(names):
+            raise SchemaMismatchError(
+                f"Function {self.name!r} returned the columns {', '.join(table.schema.names) or '(none)'}, "
+                f"and its schema has {', '.join(names) or '(none)'}",
+                hint="Return these columns, in any order, or pass the schema of what it returns",
+            )
+        columns = [self._cast(table[name], field) for name, field in zip(names, self.schema, strict=True)]
+        return pa.Table.from_arrays(columns, schema=self.schema)
+
+    def _cast(self, column: Any, field: pa.Field[Any]) -> Any:
+        if column.type.equals(field.type):
+            return column
+        try:
+            return column.cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise SchemaMismatchError(
+                f"Function {self.name!r} returned column {field.name!r} as {column.type}, and its schema has {field.type}: "
+                f"{str(error).partition(chr(10))[0]}",
+                hint="Cast it in the function, or pass the schema of what it returns",
+            ) from error
+
+
+def cut_into_tables(batches: Iterable[pa.RecordBatch], most_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of batches in tables of ``most_rows``, the last smaller; none without rows."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        start = 0
+        while batch.num_rows - start:
+            piece = batch.slice(start, most_rows - rows)
+            waiting.append(piece)
+            rows += piece.num_rows
+            start += piece.num_rows
+            if rows == most_rows:
+                yield pa.Table.from_batches(waiting)
+                waiting, rows = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def concat_tables(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return tables of a schema as one, nothing copied."""
+    return pa.concat_tables(tables) if tables else schema.empty_table()
