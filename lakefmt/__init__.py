@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from lakefmt.query import sql as sql
     from lakefmt.scan import Changes as Changes
     from lakefmt.scan import Scan as Scan
+    from lakefmt.scan.mapped_rows import MappedRows as MappedRows
     from lakefmt.schema import Field as Field
     from lakefmt.schema import Schema as Schema
     from lakefmt.snapshot import Snapshot as Snapshot
@@ -74,6 +75,7 @@ _HOMES = {
     "InvalidInputError": "lakefmt.errors",
     "LakefmtError": "lakefmt.errors",
     "LostOutputError": "lakefmt.errors",
+    "MappedRows": "lakefmt.scan.mapped_rows",
     "ObjectNotFoundError": "lakefmt.errors",
     "OutOfMemoryError": "lakefmt.errors",
     "Query": "lakefmt.query",
@@ -118,6 +120,7 @@ __all__ = [
     "InvalidInputError",
     "LakefmtError",
     "LostOutputError",
+    "MappedRows",
     "ObjectNotFoundError",
     "OutOfMemoryError",
     "Query",

@@ -22,7 +22,7 @@ from lakefmt.query.statement import parse_statement
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     import pandas as pd
     import polars as pl
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lakefmt.query.session import TablePlan
     from lakefmt.query.sources import Source
     from lakefmt.query.statement import Statement
+    from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows
     from lakefmt.table import Table
 
 __all__ = ["Explanation", "Query", "sql"]
@@ -183,6 +184,25 @@ class Query:
 
         frame: Any = pl.from_arrow(self.to_arrow())
         return frame  # type: ignore[no-any-return]
+
+    def map_batches(
+        self,
+        function: Callable[[pa.Table], Any],
+        schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+        *,
+        executor: ExecutorKind | None = None,
+        workers: int | None = None,
+        memory_limit: str | float | None = None,
+        batch_rows: int = 122_880,
+    ) -> MappedRows:
+        """Describe what a Python function makes of the rows; arguments are those of ``Scan.map_batches``.
+
+        DuckDB runs the query in this process; the functions run on what it gives, ``batch_rows`` rows a task.
+        """
+        from lakefmt.query.functions import map_query
+        from lakefmt.scan.mapped_rows import MapOptions
+
+        return map_query(self, function, schema, MapOptions(executor, workers, memory_limit, batch_rows))
 
     def write_to(
         self,

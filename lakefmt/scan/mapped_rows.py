@@ -253,7 +253,8 @@ def _open_executor(plan: _Plan) -> Any:
         return ThreadExecutor(plan.options.workers, memory_bytes)
     from lakefmt.engine.tasks.processes import ProcessExecutor
 
-    return ProcessExecutor(plan.options.workers, memory_bytes)
+    # What a cancelled function has begun is of no use: it has little time to end by itself.
+    return ProcessExecutor(plan.options.workers, memory_bytes, grace_s=0.5)
 
 
 def _row_function(

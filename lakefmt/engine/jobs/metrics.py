@@ -143,8 +143,8 @@ class JobMetrics:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        took = "" if self.seconds is None else f", run in {self.seconds * 1000:.1f} ms"
-        lines = [f"{self.executor}{took}", *_columns([_HEAD, *map(_line, self.stages)])]
+        took = "running" if self.seconds is None else f"run in {self.seconds * 1000:.1f} ms"
+        lines = [f"{took} on {self.executor}", *_columns([_HEAD, *map(_line, self.stages)])]
         for stage in self.stages:
             lines += [f"{stage.name}: {count} x {what}" for what, count in stage.failures.items()]
             if stage.splits:

@@ -193,7 +193,8 @@ def test_metrics_add_up_and_print_a_line_a_stage(executor):
     (stage,) = metrics.stages
     assert (len(stage.tasks), stage.rows_in, stage.rows_out, stage.bytes_out) == (4, 40, 20, 160)
     lines = str(metrics).splitlines()
-    assert lines[0].startswith("threads, 2 threads, run in ")
+    assert lines[0].startswith("run in ")
+    assert lines[0].endswith("ms on threads, 2 threads")
     assert lines[2].split()[:4] == ["read", "4", "40", "20"]
 
 
