@@ -6,7 +6,7 @@ import typer
 
 from lakefmt.cli.options import AsJson, StorageOption, Uri, open_table_at
 from lakefmt.cli.output import print_facts, write_json
-from lakefmt.cli.wording import format_count, format_size, plural
+from lakefmt.wording import format_count, format_size, plural
 
 __all__ = ["checkpoint"]
 

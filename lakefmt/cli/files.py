@@ -8,7 +8,7 @@ import typer
 from lakefmt.cli.options import AsJson, AtTimestamp, AtVersion, StorageOption, Uri, open_table_at
 from lakefmt.cli.output import Column, print_note, print_table, value_alignment, write_json
 from lakefmt.cli.values import json_rows, text_rows
-from lakefmt.cli.wording import format_count, format_size
+from lakefmt.wording import format_count, format_size
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,7 +7,7 @@ import typer
 from lakefmt.cli.options import AsJson, AtTimestamp, AtVersion, StorageOption, Uri, open_table_at
 from lakefmt.cli.output import print_note, print_rows, write_json
 from lakefmt.cli.values import json_rows
-from lakefmt.cli.wording import plural
+from lakefmt.wording import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ import typer
 
 from lakefmt.cli.options import AsJson, AtTimestamp, AtVersion, StorageOption, Uri, open_table_at
 from lakefmt.cli.output import Column, print_note, print_table, write_json
-from lakefmt.cli.wording import format_age
 from lakefmt.errors import redact
+from lakefmt.wording import format_age
 
 if TYPE_CHECKING:
     from lakefmt.log import History, HistoryEntry

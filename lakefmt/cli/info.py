@@ -15,7 +15,7 @@ from lakefmt.cli.options import (
     parse_storage_options,
 )
 from lakefmt.cli.output import print_facts, write_json
-from lakefmt.cli.wording import format_age, format_count, format_size, plural
+from lakefmt.wording import format_age, format_count, format_size, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

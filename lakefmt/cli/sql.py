@@ -1,6 +1,7 @@
 """``lakefmt sql``: a query over tables, its rows as a table, CSV, JSON or Parquet."""
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ import typer
 from lakefmt.cli.options import AsJson, StorageOption, parse_storage_options
 from lakefmt.cli.output import print_line, print_note, print_rows, write_json
 from lakefmt.cli.values import json_rows, plain_rows
-from lakefmt.cli.wording import plural
 from lakefmt.errors import InvalidInputError, StoreError
+from lakefmt.wording import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,13 +64,32 @@ def sql(
         ),
     ] = _SHOWN,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Run the query and show what was read and how, not its rows.")
+        bool,
+        typer.Option("--explain", help="Show what would be read and how the query would run; run nothing."),
     ] = False,
+    analyze: Annotated[
+        bool,
+        typer.Option(
+            "--analyze",
+            help="Run the query and show rows, time, memory, bytes read and spilled, and its plan; not its rows.",
+        ),
+    ] = False,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-limit",
+            metavar="SIZE",
+            help="What the query may take, such as 2GB or 50%; by default 70 % of the memory. More is spilled to disk.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Query tables. Only files that may hold a row that matters are read; nothing else is, and nothing is written.
 
-    With --json: columns (name, type), rows. Times are ISO 8601, decimals text, bytes base64, NaN null.
+    With --json: columns (name, type), rows. Times are ISO 8601, decimals text, bytes base64, NaN null. With --explain or
+    --analyze: tables, operators, planning_seconds, memory_limit, executor, reason, and seconds, rows, peak_memory_bytes,
+    spilled_bytes.
 
     Example: lakefmt sql "SELECT city, sum(fare) FROM trips GROUP BY ALL" --table trips=s3://bucket/trips
 
@@ -78,9 +98,18 @@ def sql(
     form = _choose_format(output_format, output, as_json=as_json)
     from lakefmt.query import sql as run_sql
 
-    query = run_sql(text, _parse_tables(table), storage_options=parse_storage_options(storage_option) or None)
-    if explain:
-        print_line(str(query.explain(analyze=True)))
+    query = run_sql(
+        text,
+        _parse_tables(table),
+        storage_options=parse_storage_options(storage_option) or None,
+        memory_limit=memory_limit,
+    )
+    if explain or analyze:
+        explanation = query.explain(analyze=analyze)
+        if as_json:
+            write_json(dataclasses.asdict(explanation))
+        else:
+            print_line(str(explanation))
         return
     match form:
         case "table":

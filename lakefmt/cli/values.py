@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from lakefmt.cli.wording import format_value
+from lakefmt.wording import format_value
 
 __all__ = ["json_rows", "plain_rows", "text_rows"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError
+from lakefmt.query.analysis import explain_log_answer, explain_run
 from lakefmt.query.bind import bind, relation_schema
 from lakefmt.query.limits import MemoryLimits
 from lakefmt.query.metadata import answer_from_metadata
@@ -30,14 +31,16 @@ if TYPE_CHECKING:
     from lakefmt.expressions.constants import Parameters
     from lakefmt.opening import WriteMode
     from lakefmt.query.bind import Bound
+    from lakefmt.query.explanation import Explanation
     from lakefmt.query.reading import TableReading
-    from lakefmt.query.session import TablePlan
     from lakefmt.query.sources import Source
     from lakefmt.query.statement import Statement
     from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows
     from lakefmt.table import Table
 
-__all__ = ["Explanation", "Query", "sql"]
+__all__ = ["Query", "sql"]
+
+_T = TypeVar("_T")
 
 
 def sql(
@@ -135,20 +138,7 @@ class Query:
         answer = self._answer_from_metadata()
         if answer is not None:
             return answer
-        session = self._open()
-        try:
-            return session.to_table()
-        except InvalidInputError:
-            if not session.has_vectors:
-                raise
-        finally:
-            session.close()
-        # A row that is deleted may have been what the query could not take: once more, where it sees none of them.
-        session = self._open(masked=True)
-        try:
-            return session.to_table()
-        finally:
-            session.close()
+        return self._run(Session.to_table)
 
     def to_batches(self) -> Generator[pa.RecordBatch, None, None]:
         """Run the query and yield its rows in record batches, as they come."""
@@ -226,16 +216,16 @@ class Query:
         )
 
     def explain(self, *, analyze: bool = False) -> Explanation:
-        """Return what is read of each table and how DuckDB runs the query; ``analyze`` runs it and tells rows and time."""
+        """Return what is read of each table and how DuckDB runs the query.
+
+        Args:
+            analyze: run it, and tell rows, time, memory, and bytes read and spilled. It runs in a database of its own, which
+                reads footers anew.
+        """
         start = time.perf_counter()
-        session = self._open()
-        planned = time.perf_counter() - start
-        try:
-            plan = session.explain(analyze=analyze)
-        finally:
-            session.close()
-        seconds = time.perf_counter() - start if analyze else None
-        return Explanation(tuple(map(TableRead.of, session.tables)), plan, planned, seconds)
+        if self._answer_from_metadata() is not None:
+            return explain_log_answer(self._limits, time.perf_counter() - start, analyze=analyze)
+        return self._run(lambda session: explain_run(session, start, analyze=analyze), alone=analyze)
 
     def __arrow_c_schema__(self) -> object:
         """Export the schema of the rows."""
@@ -265,7 +255,23 @@ class Query:
     def _answer_from_metadata(self) -> pa.Table | None:
         return answer_from_metadata(self._statement, self._sources, self._parameters, lambda: self.schema)
 
-    def _open(self, *, masked: bool = False) -> Session:
+    def _run(self, use: Callable[[Session], _T], *, alone: bool = False) -> _T:
+        session = self._open(alone=alone)
+        try:
+            return use(session)
+        except InvalidInputError:
+            if not session.has_vectors:
+                raise
+        finally:
+            session.close()
+        # A row that is deleted may have been what the query could not take: once more, where it sees none of them.
+        session = self._open(masked=True, alone=alone)
+        try:
+            return use(session)
+        finally:
+            session.close()
+
+    def _open(self, *, masked: bool = False, alone: bool = False) -> Session:
         return Session.open(
             self._statement.text,
             self._sources,
@@ -273,6 +279,7 @@ class Query:
             self._parameters,
             self._limits,
             masked=masked,
+            alone=alone,
         )
 
     def _first_rows(self) -> pa.Table:
@@ -285,86 +292,6 @@ class Query:
             return session.first_rows(FIRST_ROWS).rename_columns(self.schema.names)
         finally:
             session.close()
-
-
-@dataclass(frozen=True, slots=True)
-class TableRead:
-    """What a query reads of one table.
-
-    Attributes:
-        name: what the query calls it.
-        uri: where it is.
-        version: which version.
-        files: how many data files may hold rows that matter.
-        size_bytes: their sizes added up.
-        all_files: how many the version has.
-        all_bytes: their sizes added up.
-        predicate: by which files were left out; None where none could be.
-        own_files: how many of the files DuckDB does not read by itself.
-    """
-
-    name: str
-    uri: str
-    version: int
-    files: int
-    size_bytes: int
-    all_files: int
-    all_bytes: int
-    predicate: str | None
-    own_files: int
-
-    @classmethod
-    def of(cls, table: TablePlan) -> TableRead:
-        """Count the files of a plan, and those of its version."""
-        snapshot = table.source.snapshot
-        everything = snapshot.files
-        return cls(
-            name=table.name,
-            uri=table.source.store.uri,
-            version=snapshot.version,
-            files=table.plan.files.num_files,
-            size_bytes=table.plan.files.size_bytes,
-            all_files=everything.num_files,
-            all_bytes=everything.size_bytes,
-            predicate=table.predicate,
-            own_files=table.own_files,
-        )
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.name}: {self.uri}, version {self.version}",
-            f"  files {self.files:,} of {self.all_files:,}, bytes {self.size_bytes:,} of {self.all_bytes:,}",
-        ]
-        if self.predicate is not None:
-            lines.append(f"  left out by: {self.predicate}")
-        if self.own_files:
-            lines.append(f"  read by lakefmt, not by DuckDB itself: {self.own_files:,} files")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """How a query is run; prints as text.
-
-    Attributes:
-        tables: what is read of each.
-        plan: DuckDB's own, over the files that are left; with numbers of rows and times where the query was run.
-        planning_seconds: what was spent before DuckDB was asked.
-        seconds: what the whole run took; None where it was not run.
-    """
-
-    tables: tuple[TableRead, ...]
-    plan: str
-    planning_seconds: float
-    seconds: float | None
-
-    def __str__(self) -> str:
-        times = f"planned in {self.planning_seconds * 1000:.1f} ms"
-        if self.seconds is not None:
-            times += f", run in {self.seconds * 1000:.1f} ms"
-        return "\n".join([*map(str, self.tables), times, self.plan])
-
-    __repr__ = __str__
 
 
 @dataclass(frozen=True, slots=True)

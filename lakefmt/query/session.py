@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.databases import querying, relation_to_table
+from lakefmt.databases import QueryDatabases, querying, relation_to_table
 from lakefmt.engine.gather import gather_tables
 from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.expressions import quote_identifier
@@ -49,6 +49,7 @@ class TablePlan:
         plan: the files that are left.
         predicate: that left them, as text; None for all files.
         own_files: how many of them this library reads, DuckDB the others.
+        folders: that DuckDB reads the others in.
     """
 
     name: str
@@ -56,6 +57,7 @@ class TablePlan:
     plan: ScanPlan
     predicate: str | None
     own_files: int
+    folders: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class Session:
         limits: MemoryLimits,
         *,
         masked: bool = False,
+        alone: bool = False,
     ) -> Session:
         """Plan the tables and make their views; files are not opened, save for footers that are not known yet.
 
@@ -98,6 +101,7 @@ class Session:
             parameters: values of its placeholders.
             limits: of the memory that the run takes.
             masked: deleted rows are left out before the query sees them.
+            alone: in a database that nothing else uses.
         """
         tables: list[tuple[TablePlan, DuckdbSource]] = []
         has_vectors = False
@@ -109,9 +113,11 @@ class Session:
                     source.store, plan, f"lakefmt_{number}", reading.columns, masked=masked
                 )
                 predicate = None if reading.predicate is None else reading.predicate.sql
-                tables.append((TablePlan(name, source, plan, predicate, rows.own_files), rows))
+                folders = frozenset(rows.folders)
+                tables.append((TablePlan(name, source, plan, predicate, rows.own_files, folders), rows))
                 has_vectors |= bool(rows.bits)
-        cursor = querying.cursor_within(
+        databases = QueryDatabases() if alone else querying
+        cursor = databases.cursor_within(
             {folder for _, rows in tables for folder in rows.folders}, limits.duckdb_bytes
         )
         session = cls(cursor, text, parameters, limits, [table for table, _ in tables], has_vectors)
@@ -184,14 +190,14 @@ class Session:
             raise self.explain_failure(error) from error
 
     def explain(self, *, analyze: bool) -> str:
-        """Return DuckDB's plan, run where it is to be analyzed."""
+        """Return DuckDB's plan as JSON, run where it is to be analyzed; '' where it has none (DESCRIBE of a view)."""
         try:
             rows = self.cursor.execute(
-                f"EXPLAIN {'ANALYZE ' if analyze else ''}{self.text}", self.parameters
+                f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {self.text}", self.parameters
             ).fetchall()
         except Exception as error:
             raise self.explain_failure(error) from error
-        return "\n".join(str(row[-1]) for row in rows)
+        return str(rows[-1][-1]) if rows else ""
 
     def close(self) -> None:
         """End the session."""

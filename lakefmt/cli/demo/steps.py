@@ -17,10 +17,10 @@ from lakefmt.cli.demo.readers import count_with_delta_extension, find_delta_exte
 from lakefmt.cli.demo.writers import append_months, ready_writers
 from lakefmt.cli.history import HISTORY_COLUMNS, history_rows
 from lakefmt.cli.output import Column
-from lakefmt.cli.wording import format_size, plural
 from lakefmt.errors import LakefmtError
 from lakefmt.opening import create
 from lakefmt.store.location import parse_location
+from lakefmt.wording import format_size, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

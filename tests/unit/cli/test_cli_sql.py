@@ -88,9 +88,21 @@ def test_file_of_a_query_that_fails_is_not_there(place, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_explanation(place):
-    result = run("SELECT sum(id) FROM t WHERE id = 3", "-t", f"t={place}", "--explain")
-    assert "files 1 of 2" in result.stdout
+def test_explanation_without_a_run_and_with_one(place):
+    arguments = ("SELECT sum(id) FROM t WHERE id = 3", "-t", f"t={place}")
+    planned = run(*arguments, "--explain").stdout
+    assert "files 1 of 2" in planned
+    assert "spilled" not in planned
+    analyzed = run(*arguments, "--analyze", "--memory-limit", "1GB").stdout
+    assert analyzed.startswith("1 row in ")
+    assert "of 954 MiB, nothing spilled" in analyzed
+    document = orjson.loads(run(*arguments, "--analyze", "--json").stdout)
+    assert (document["rows"], document["tables"][0]["files"]) == (1, 1)
+    assert document["operators"]["children"]
+
+
+def test_memory_limit_that_is_none_is_told():
+    assert "no amount of memory" in run("SELECT 1", "--memory-limit", "lots", code=1).stderr
 
 
 @pytest.mark.parametrize(

@@ -81,25 +81,6 @@ def test_pivot_over_values_tells_its_columns_when_it_has_seen_them(table):
     assert query.to_arrow().to_pylist()[0]["c7"] == 500
 
 
-def test_explanation_tells_files_and_bytes(query):
-    explanation = query.explain()
-    (read,) = explanation.tables
-    assert (read.name, read.files, read.all_files, read.own_files) == ("t", 1, 10, 0)
-    assert 0 < read.size_bytes < read.all_bytes
-    assert read.predicate == "city = 'c3'"
-    assert explanation.seconds is None
-    assert "files 1 of 10" in str(explanation)
-    assert "READ_PARQUET" in explanation.plan.upper()
-
-
-def test_analysis_runs_the_query(query):
-    explanation = query.explain(analyze=True)
-    assert explanation.seconds is not None
-    assert explanation.seconds >= explanation.planning_seconds > 0
-    assert "500 rows" in explanation.plan
-    assert repr(explanation) == str(explanation)
-
-
 def test_rows_are_written_to_a_table(query, tmp_path):
     written = query.write_to(tmp_path / "copy", partition_by=["city"])
     assert written.count() == 500

@@ -2,7 +2,7 @@ import decimal
 
 import pytest
 
-from lakefmt.cli.wording import format_age, format_count, format_size, format_value, plural, printable
+from lakefmt.wording import format_age, format_count, format_size, format_value, plural, printable
 
 
 @pytest.mark.parametrize(
