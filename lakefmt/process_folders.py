@@ -108,9 +108,11 @@ def _place() -> str:
 
 
 def _start_tick(pid: int) -> int | None:
-    """Return when a process began, in ticks since the boot; None where it is not there, or nobody can tell."""
+    """Return when a process began, in ticks since the boot; None where it is not there, is dead, or nobody can tell."""
     try:
         # The second field is the program's name in parentheses, which may hold anything.
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
+        state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        # A dead process may stay listed for long: in containers often nobody waits for orphans.
+        return None if state == b"Z" else int(fields[18])
     except (OSError, ValueError, IndexError):
         return None

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakefmt.errors import InvalidInputError
+from lakefmt.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +118,19 @@ def kernel_connection(
     Args:
         context: the task's.
         preserve_order: rows without ORDER BY keep the order of their source, which takes more memory.
+
+    Raises:
+        ResourceError: there is no folder to spill to.
     """
     import duckdb
 
+    try:
+        Path(context.scratch).mkdir(mode=0o700, exist_ok=True)  # DuckDB would let others read what it spills
+    except OSError as error:
+        raise ResourceError(
+            f"There is no folder for rows that do not fit into memory: {error}",
+            hint="TMPDIR names the folder for temporary files",
+        ) from error
     with duckdb.connect(
         config={
             "threads": str(context.threads),

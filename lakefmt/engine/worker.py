@@ -1,7 +1,8 @@
-"""A worker process: ``python -m lakefmt.engine.worker <descriptor of a socket>``.
+"""A worker process: ``python -m lakefmt.engine.worker <socket> <pipe>``, descriptors both.
 
 It runs one task at a time in its main thread, while another thread listens to the driver: for the wish that the task end,
-and for the end of the driver, which is the end of the worker, whatever it does then. Its ``__main__`` is this module: the
+and for the end of the driver, which is the end of the worker. Where a task holds the interpreter's lock and no thread of
+Python's runs, the system itself ends the process as the driver's end of the pipe is closed (on Linux). Its ``__main__`` is this module: the
 user's is never run. What a task prints goes where the driver's standard output and error went when the worker began.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import os
 import queue
 import shutil
@@ -48,9 +50,19 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
+    _die_with(int(sys.argv[2]))
     # A child that a task forks must not hold the connection open when this process is dead.
     os.register_at_fork(after_in_child=connection.close)
     Worker(connection).run()
+
+
+def _die_with(lifeline: int) -> None:
+    """Have the system send SIGIO, whose default action is the end of the process, when the pipe's other end is closed."""
+    os.set_inheritable(lifeline, False)
+    if sys.platform == "linux":  # elsewhere SIGIO is ignored by default
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _go_on(_: int, __: object) -> None:

@@ -33,6 +33,18 @@ def test_folder_of_a_killed_process_is_deleted_by_the_next_and_of_a_live_one_is_
     assert mine.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="the start of a process is read from /proc")  # noqa: PTH110
+def test_folder_of_a_dead_process_that_nobody_waited_for_is_deleted(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", _MAKE, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    theirs = child.stdout.readline().strip()
+    child.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    make_folder("job", tmp_path)
+    assert not os.path.exists(theirs)  # noqa: PTH110
+    child.wait()
+    child.stdout.close()
+
+
 def test_process_id_used_again_is_not_the_owner():
     name = name_folder("job")
     parts = name.split("-")

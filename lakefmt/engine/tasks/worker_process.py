@@ -51,12 +51,17 @@ class WorkerProcess:
     def __init__(self) -> None:
         self._surroundings = Surroundings.here()
         self._connection, theirs = socket.socketpair()
+        # The worker ends when this end is closed, whatever it does then, and whoever closes it.
+        lifeline, ours = os.pipe()
+        self._lifeline: int | None = ours
         try:
             with theirs:
-                self._process = _start(theirs, self._surroundings)
+                self._process = _start([theirs.fileno(), lifeline], self._surroundings)
         except BaseException:
-            self._connection.close()
+            self._close()
             raise
+        finally:
+            os.close(lifeline)
         self._lock = threading.Lock()  # held while something is sent, which is whole or not at all
         self._running: int | None = None
 
@@ -153,26 +158,32 @@ class WorkerProcess:
             self._process.kill()
             return self._process.wait()
         finally:
-            self._connection.close()
+            self._close()
 
     def abandon(self) -> None:
         """Forget a process that is the parent's, in a child that was forked: the connection must end with the parent."""
-        self._connection.close()
+        self._close()
         self._process.returncode = 0  # it is not this process's child: nobody waits for it here
 
+    def _close(self) -> None:
+        self._connection.close()
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
 
-def _start(theirs: socket.socket, surroundings: Surroundings) -> subprocess.Popen[bytes]:
+
+def _start(descriptors: Sequence[int], surroundings: Surroundings) -> subprocess.Popen[bytes]:
     # It finds modules as this process does, from the first on; -P keeps `-m` from looking in the current folder first.
     path = [entry or os.curdir for entry in surroundings.path if os.pathsep not in entry]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     options = ["-P", *["-O"] * sys.flags.optimize, *(["-X", "utf8"] if sys.flags.utf8_mode else [])]
-    command = [sys.executable, *options, "-m", "lakefmt.engine.worker", str(theirs.fileno())]
+    command = [sys.executable, *options, "-m", "lakefmt.engine.worker", *map(str, descriptors)]
     # Ctrl-C at a terminal reaches all processes of the group. Until the worker can leave it to the driver it is blocked,
     # which is inherited, and of this thread alone.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(  # noqa: S603 - this interpreter, this library
-            command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment
+            command, stdin=subprocess.DEVNULL, pass_fds=descriptors, env=environment
         )
     except OSError as error:
         raise WorkerStartError(

@@ -15,7 +15,7 @@ from lakefmt.engine.memory import (
     parse_memory_limit,
 )
 from lakefmt.engine.tasks import TaskContext
-from lakefmt.errors import InvalidInputError
+from lakefmt.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,3 +165,11 @@ def test_a_kernel_has_its_share_of_a_task_and_spills_to_the_tasks_folder(tmp_pat
         assert duckdb_share(100 * MIB) == 60 * MIB
         connection.execute("CREATE TABLE t AS SELECT range AS a, hash(range) AS b FROM range(8_000_000)")
         assert any(scratch.iterdir())
+        assert scratch.stat().st_mode & 0o077 == 0
+
+
+def test_a_kernel_without_a_place_to_spill_to_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    context = TaskContext("s", 0, 0, 100 * MIB, 1, "", str(tmp_path / "file" / "scratch"), lambda: False)
+    with pytest.raises(ResourceError, match="no folder for rows"), kernel_connection(context):
+        pass
