@@ -101,7 +101,9 @@ def map_tasks(
             pending.extend(map(executor.submit, islice(tasks, 1)))
             yield result
     finally:
-        for future in pending:
+        for future in reversed(
+            pending
+        ):  # what waits first: it would begin as soon as something that runs has ended
             future.cancel()
         wait(pending)
         pending.clear()  # an error's traceback has this frame, which would have the error

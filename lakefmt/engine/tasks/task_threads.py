@@ -66,7 +66,8 @@ class TaskThreads:
         with self._lock:
             self._is_closed = True
             threads, futures = self._threads, list(self._futures)
-        for future in futures:
+        # What waits first: else it would begin as soon as something that runs has ended.
+        for future in [*(each for each in futures if not each.running()), *futures]:
             future.cancel()
         if threads is not None:
             threads.shutdown(wait=True)
