@@ -76,6 +76,8 @@ class ReadSpec:
         predicate: rows to return; None for all.
         partition_columns: names of the columns whose value stands in the task, never in the file.
         match_by_id: columns are found by field id (column mapping mode "id") rather than by name.
+        pruner: row groups in which it is true for no row may be left out; rows of the others are not looked at. None
+            for none. Beside a predicate it means nothing: that prunes by itself.
     """
 
     schema: pa.Schema
@@ -84,6 +86,7 @@ class ReadSpec:
     predicate: Predicate | None = None
     partition_columns: tuple[str, ...] = ()
     match_by_id: bool = False
+    pruner: Predicate | None = None
 
     @cached_value
     def result_schema(self) -> pa.Schema:

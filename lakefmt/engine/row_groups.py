@@ -46,8 +46,8 @@ class GroupBounds:
 
 
 def choose_row_groups(footer: Footer, task: ReadTask, spec: ReadSpec) -> RowGroups:
-    """Prune the row groups of a task by its predicate."""
-    predicate = spec.predicate
+    """Prune the row groups of a task by the predicate or the pruner."""
+    predicate = spec.predicate or spec.pruner
     groups = tuple(task.row_groups or range(len(footer.row_counts)))
     if predicate is None:
         return RowGroups(groups, frozenset(groups))

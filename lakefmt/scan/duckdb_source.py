@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lakefmt.scan.duckdb_files import FileGroup
     from lakefmt.scan.plan import ScanPlan
+    from lakefmt.schema import Field
     from lakefmt.store import Store
 
 __all__ = ["DuckdbSource", "plan_duckdb_source", "stream_column"]
@@ -63,7 +64,7 @@ class DuckdbSource:
 def plan_duckdb_source(
     store: Store, plan: ScanPlan, name: str, columns: Collection[str] | None = None, *, masked: bool = False
 ) -> DuckdbSource:
-    """Return how DuckDB reads a plan's files; the plan's predicate filters no row.
+    """Return how DuckDB reads a plan's files; the plan's predicate filters no row, and may leave out row groups.
 
     Footers that are not known yet are read, those of the plan's files alone.
 
@@ -155,8 +156,8 @@ class _Builder:
         self._source.own_files = files.num_files
         fields = self._plan.schema.fields
         wanted = [each for each in fields if self._columns is None or each.name in self._columns]
-        read = Schema(wanted or fields[:1])
-        plan = replace(self._plan, files=files, schema=read, predicate=None)
+        read = Schema(wanted or [min(fields, key=self._reads_of)])
+        plan = replace(self._plan, files=files, schema=read)
         stream = self._new_name("stream")
         self._source.streams[stream] = _PlanStream(self._store, plan)
         columns = []
@@ -168,6 +169,10 @@ class _Builder:
                 why = f"column {each.name} was not expected to be read; please report this query"
                 columns.append(f"CAST(error({quote_literal(why)}) AS {kind}) AS {name}")
         return f"SELECT {', '.join(columns)} FROM temp.main.{quote_identifier(stream)}"
+
+    def _reads_of(self, field: Field) -> bool:
+        """Whether a file has to be read for a column: for rows that only count, one will do whose value is in the log."""
+        return field.name not in self._plan.snapshot.partition_columns
 
     def _select_nothing(self) -> str:
         columns = [
@@ -228,12 +233,14 @@ def _runs_of_bits(group: FileGroup) -> Iterator[FileGroup]:
 
 @dataclass(frozen=True, slots=True)
 class _PlanStream:
-    """The rows of a plan as an Arrow stream, anew each time."""
+    """The rows of a plan's row groups as an Arrow stream, anew each time; the predicate leaves out row groups alone."""
 
     store: Store
     plan: ScanPlan
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         schema = self.plan.schema.to_arrow()
-        reader: Any = pa.RecordBatchReader.from_batches(schema, read_batches(self.store, self.plan))
+        reader: Any = pa.RecordBatchReader.from_batches(
+            schema, read_batches(self.store, self.plan, whole_row_groups=True)
+        )
         return reader.__arrow_c_stream__(requested_schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefmt import engine
@@ -52,16 +53,23 @@ def read_table(store: Store, plan: ScanPlan, limit_bytes: int | None = None) -> 
     )
 
 
-def read_batches(store: Store, plan: ScanPlan, *, few: bool = False) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    store: Store, plan: ScanPlan, *, few: bool = False, whole_row_groups: bool = False
+) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the plan, in bounded memory.
 
     Args:
         store: the table's store.
         plan: what to read.
         few: the caller may stop after some rows: files are opened one after the other.
+        whole_row_groups: row groups without a row that the predicate means are left out, and all rows of the others are
+            there: one request has all columns of one, which are read in two where the predicate is asked first.
     """
+    spec = read_spec(plan)
+    if whole_row_groups:
+        spec = replace(spec, predicate=None, pruner=plan.predicate)
     batches = engine.read_batches(
-        store, plan_tasks(store, plan), read_spec(plan), executor=engine.ThreadExecutor(1) if few else None
+        store, plan_tasks(store, plan), spec, executor=engine.ThreadExecutor(1) if few else None
     )
     try:
         yield from batches
