@@ -20,6 +20,7 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.engine.old_calendar import find_old_calendar
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError, StoreError
+from lakefmt.parquet_files import open_parquet_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,12 +192,9 @@ def open_parquet(
         CorruptTableError: the file is missing, or not the Parquet that it should be.
         StoreError: storage failed.
     """
-    import pyarrow.parquet as pq
-
     try:
         with _open(store, key, size_bytes) as source:
-            parquet_file: Any = pq.ParquetFile  # the published stubs do not know all its options
-            yield parquet_file(
+            yield open_parquet_file(
                 source,
                 metadata=None if footer is None else footer.metadata,
                 read_dictionary=dictionaries,

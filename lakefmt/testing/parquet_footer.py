@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["CHILDREN", "CONVERTED_TYPE", "LOGICAL_TYPE", "NAME", "REPETITION", "drop", "rewrite_schema"]
+__all__ = [
+    "CHILDREN",
+    "CONVERTED_TYPE",
+    "LOGICAL_TYPE",
+    "NAME",
+    "REPETITION",
+    "drop",
+    "rewrite_footer",
+    "rewrite_schema",
+]
 
 # Fields of parquet.thrift's FileMetaData and SchemaElement.
 _SCHEMA = 2
@@ -30,11 +39,26 @@ def rewrite_schema(path: Path, change: Callable[[list[dict[int, Any]]], list[dic
         change: from the schema's elements, depth first, to those wanted. An element has pairs of a thrift type and
             a value by field number.
     """
+
+    def change_schema(metadata: dict[int, Any]) -> None:
+        kind, (element_kind, elements) = metadata[_SCHEMA]
+        metadata[_SCHEMA] = (kind, (element_kind, change(elements)))
+
+    rewrite_footer(path, change_schema)
+
+
+def rewrite_footer(path: Path, change: Callable[[dict[int, Any]], None]) -> None:
+    """Rewrite the footer of a file in place.
+
+    Args:
+        path: the file.
+        change: alters parquet.thrift's FileMetaData: pairs of a thrift type and a value by field number; a list is a pair
+            of its members' type and its members; integers are as they are encoded (zigzag).
+    """
     data = path.read_bytes()
     (length,) = struct.unpack("<I", data[-8:-4])
     metadata, _ = _read_struct(data, len(data) - 8 - length)
-    kind, (element_kind, elements) = metadata[_SCHEMA]
-    metadata[_SCHEMA] = (kind, (element_kind, change(elements)))
+    change(metadata)
     footer = _write_struct(metadata)
     path.write_bytes(data[: -8 - length] + footer + struct.pack("<I", len(footer)) + b"PAR1")
 

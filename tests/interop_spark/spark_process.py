@@ -79,8 +79,10 @@ class Spark:
     def stop(self) -> None:
         """End the process."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(60)
+        self.process.stdout.close()
 
     def _is_ready(self) -> bool:
         assert self.process.stdout is not None

@@ -17,6 +17,7 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.databases import reading_files
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError
+from lakefmt.parquet_files import open_parquet_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -300,8 +301,6 @@ class ActionFile:
 
         ``streamed``: a column passes by in pages, instead of being there as a whole.
         """
-        import pyarrow.parquet as pq
-
         metadata = self.metadata if known else None
         local = self.store.local_path(self.key)
         with self.reading():
@@ -313,7 +312,7 @@ class ActionFile:
             )
             with (
                 source,
-                pq.ParquetFile(
+                open_parquet_file(
                     source,
                     metadata=metadata,
                     # Nanoseconds would wrap around outside of the years 1677 to 2262.
