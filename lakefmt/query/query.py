@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lakefmt.query.reading import TableReading
     from lakefmt.query.sources import Source
     from lakefmt.query.statement import Statement
-    from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows
+    from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows, SchemaLike
     from lakefmt.table import Table
 
 __all__ = ["Query", "sql"]
@@ -178,8 +178,10 @@ class Query:
     def map_batches(
         self,
         function: Callable[[pa.Table], Any],
-        schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+        schema: SchemaLike = None,
         *,
+        repartition_by: str | Sequence[str] = (),
+        combine: Callable[[pa.Table], Any] | None = None,
         executor: ExecutorKind | None = None,
         workers: int | None = None,
         memory_limit: str | float | None = None,
@@ -190,9 +192,10 @@ class Query:
         DuckDB runs the query in this process; the functions run on what it gives, ``batch_rows`` rows a task.
         """
         from lakefmt.query.functions import map_query
-        from lakefmt.scan.mapped_rows import MapOptions
+        from lakefmt.scan.mapped_rows import MapOptions, parse_step
 
-        return map_query(self, function, schema, MapOptions(executor, workers, memory_limit, batch_rows))
+        step = parse_step(function, schema, repartition_by, combine, self.schema)
+        return map_query(self, step, MapOptions(executor, workers, memory_limit, batch_rows))
 
     def write_to(
         self,

@@ -5,34 +5,43 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from lakefmt.databases import available_cores
+from lakefmt.engine.functions.map_job import MapSettings, Step, map_job
+from lakefmt.engine.functions.row_function import RowFunction
 from lakefmt.engine.jobs import describe_resources, job_folder, run_job, start_metrics
 from lakefmt.engine.jobs.rows import open_rows
-from lakefmt.engine.map_job import map_job
 from lakefmt.engine.memory import parse_memory_limit
-from lakefmt.engine.row_function import RowFunction
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     import pandas as pd
     import polars as pl
 
+    from lakefmt.engine.functions.row_source import RowSource
     from lakefmt.engine.jobs import Job, JobMetrics
-    from lakefmt.engine.map_job import RowSource
     from lakefmt.engine.tasks import Executor
+    from lakefmt.engine.tasks.processes import ProcessExecutor
     from lakefmt.table import Table
 
-__all__ = ["ExecutorKind", "MapExplanation", "MapOptions", "MappedRows", "map_rows"]
+__all__ = [
+    "ExecutorKind",
+    "MapExplanation",
+    "MapOptions",
+    "MappedRows",
+    "SchemaLike",
+    "map_rows",
+    "parse_step",
+]
 
 ExecutorKind = Literal["threads", "processes"]
+SchemaLike: TypeAlias = "pa.Schema | Mapping[str, pa.DataType] | None"
 
 _ROWS = 122_880
 _HELD_BYTES = 4 << 20  # of a task's rows, which come without a file
@@ -60,15 +69,36 @@ class MapOptions:
         parse_memory_limit(self.memory_limit)
 
 
-def map_rows(
-    source: RowSource,
-    name: str,
-    function: Callable[[pa.Table], Any],
-    schema: pa.Schema | Mapping[str, pa.DataType] | None,
-    options: MapOptions,
-) -> MappedRows:
+def map_rows(source: RowSource, name: str, step: Step, options: MapOptions) -> MappedRows:
     """Return what a function makes of a source's rows; ``name`` is the source's in what is shown."""
-    return MappedRows(source, name, (_row_function(function, schema, source.schema),), options)
+    return MappedRows(source, name, (step,), options)
+
+
+def parse_step(
+    function: Callable[[pa.Table], Any],
+    schema: SchemaLike,
+    repartition_by: str | Sequence[str],
+    combine: Callable[[pa.Table], Any] | None,
+    given: pa.Schema,
+) -> Step:
+    """Return a step of the arguments of ``map_batches``; ``given`` are the columns of the rows it is over.
+
+    Raises:
+        InvalidInputError: they do not fit one another or the rows.
+    """
+    found = _row_function(function, schema, given)
+    keys = (repartition_by,) if isinstance(repartition_by, str) else tuple(repartition_by)
+    if combine is None:
+        _check_keys(keys, given, "of the rows")
+        return Step(found, keys)
+    if not keys:
+        raise InvalidInputError(
+            "combine puts the rows of a key together, and repartition_by names no key",
+            hint="Name the key's columns in repartition_by",
+        )
+    # What is sent is what the function returned.
+    _check_keys(keys, found.schema, "that the function returns, which combine= is given")
+    return Step(found, keys, _row_function(combine, found.schema, found.schema))
 
 
 class MappedRows:
@@ -82,27 +112,31 @@ class MappedRows:
     query.
     """
 
-    def __init__(
-        self, source: RowSource, name: str, functions: tuple[RowFunction, ...], options: MapOptions
-    ) -> None:
+    def __init__(self, source: RowSource, name: str, steps: tuple[Step, ...], options: MapOptions) -> None:
         self._source = source
         self._name = name
-        self._functions = functions
+        self._steps = steps
         self._options = options
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the rows."""
-        return self._functions[-1].schema
+        return self._steps[-1].function.schema
 
     def map_batches(
         self,
         function: Callable[[pa.Table], Any],
-        schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+        schema: SchemaLike = None,
+        *,
+        repartition_by: str | Sequence[str] = (),
+        combine: Callable[[pa.Table], Any] | None = None,
     ) -> MappedRows:
-        """Return what another function makes of these rows, in the same tasks; see ``Scan.map_batches``."""
-        further = _row_function(function, schema, self.schema)
-        return MappedRows(self._source, self._name, (*self._functions, further), self._options)
+        """Return what another function makes of these rows; arguments are those of ``Scan.map_batches``.
+
+        Without ``repartition_by`` it is called in the same tasks, with what the one before returned.
+        """
+        step = parse_step(function, schema, repartition_by, combine, self.schema)
+        return MappedRows(self._source, self._name, (*self._steps, step), self._options)
 
     def to_arrow(self) -> pa.Table:
         """Run the functions and return the rows as an Arrow table; those of large results are mapped from files."""
@@ -110,8 +144,7 @@ class MappedRows:
 
     def to_batches(self) -> Generator[pa.RecordBatch, None, None]:
         """Run the functions and yield the rows in record batches, as they come, in bounded memory."""
-        plan = self._plan()
-        with plan.begin() as (executor, folder), closing(self._run(plan, executor, folder, None)) as tables:
+        with _begin(self._source, self._steps, self._options) as run, closing(run.tables()) as tables:
             for table in tables:
                 for batch in table.to_batches():
                     if batch.num_rows:
@@ -141,17 +174,17 @@ class MappedRows:
 
     def explain(self, *, analyze: bool = False) -> MapExplanation:
         """Return where the functions run and why; ``analyze`` runs them, drops the rows and tells rows, bytes and times."""
-        plan = self._plan()
-        metrics: JobMetrics | None = None
-        with plan.begin() as (executor, folder):
+        _, reason = _choose_executor(self._source, self._options)
+        with _begin(self._source, self._steps, self._options) as run:
+            metrics = start_metrics(run.job, run.executor)
             if analyze:
-                metrics = start_metrics(plan.job, executor)
-                with closing(self._run(plan, executor, folder, metrics)) as tables:
+                with closing(run.tables(metrics)) as tables:
                     for _ in tables:
                         pass
-            where = describe_resources(executor.resources)
-        names = tuple(function.name for function in self._functions)
-        return MapExplanation(self._name, names, where, plan.reason, metrics)
+            where = describe_resources(run.executor.resources)
+            stages = tuple(stage.name for stage in run.job.stages)
+        names = tuple(map(_describe_step, self._steps))
+        return MapExplanation(self._name, names, where, reason, stages, metrics if analyze else None)
 
     def __arrow_c_schema__(self) -> object:
         """Export the schema of the rows."""
@@ -163,19 +196,11 @@ class MappedRows:
         return reader.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        functions = ", ".join(function.name for function in self._functions)
+        functions = ", then ".join(map(_describe_step, self._steps))
         return f"lakefmt.MappedRows({functions} over {self._name}; columns: {', '.join(self.schema.names)})"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
-
-    def _plan(self) -> _Plan:
-        return _plan(self._source, self._functions, self._options)
-
-    def _run(
-        self, plan: _Plan, executor: Executor, folder: str, metrics: JobMetrics | None
-    ) -> Generator[pa.Table, None, None]:
-        return run_job(plan.job, executor, folder=folder, open_result=open_rows, metrics=metrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +212,7 @@ class MapExplanation:
         functions: their names, in order.
         executor: where they run.
         reason: why there.
+        stages: of the job, in order; between them rows are sent to where those with equal keys come together.
         metrics: what the run did; None where it was not run.
     """
 
@@ -194,6 +220,7 @@ class MapExplanation:
     functions: tuple[str, ...]
     executor: str
     reason: str
+    stages: tuple[str, ...]
     metrics: JobMetrics | None
 
     def __str__(self) -> str:
@@ -201,6 +228,7 @@ class MapExplanation:
             f"rows: {self.source}",
             f"functions: {', then '.join(self.functions)}",
             f"executor: {self.executor} ({self.reason})",
+            f"stages: {', then '.join(self.stages)}",
         ]
         return "\n".join([*lines, *([] if self.metrics is None else [str(self.metrics)])])
 
@@ -208,28 +236,26 @@ class MapExplanation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """A job, and where it runs."""
+class _Begun:
+    """A job, with the executor and the folder that are there while it runs."""
 
     job: Job
-    kind: ExecutorKind
-    reason: str
-    options: MapOptions
+    executor: Executor
+    folder: str
 
-    @contextmanager
-    def begin(self) -> Iterator[tuple[Executor, str]]:
-        """Give the executor and the folder of a run, while it lasts."""
-        with job_folder() as folder, closing(_open_executor(self)) as executor:
-            yield executor, folder
+    def tables(self, metrics: JobMetrics | None = None) -> Generator[pa.Table, None, None]:
+        return run_job(self.job, self.executor, folder=self.folder, open_result=open_rows, metrics=metrics)
 
 
-def _plan(source: RowSource, functions: tuple[RowFunction, ...], options: MapOptions) -> _Plan:
-    kind, reason = _choose_executor(source, options)
-    parallelism = options.workers or available_cores()
-    job = map_job(
-        source, functions, batch_rows=options.batch_rows, parallelism=parallelism, held_bytes=_HELD_BYTES
-    )
-    return _Plan(job, kind, reason, options)
+@contextmanager
+def _begin(source: RowSource, steps: tuple[Step, ...], options: MapOptions) -> Iterator[_Begun]:
+    kind, _ = _choose_executor(source, options)
+    with job_folder() as folder, closing(_open_executor(kind, options)) as executor:
+        resources = executor.resources
+        settings = MapSettings(
+            options.batch_rows, resources.parallelism, resources.task_memory_bytes, _HELD_BYTES, folder
+        )
+        yield _Begun(map_job(source, steps, settings), executor, folder)
 
 
 def _choose_executor(source: RowSource, options: MapOptions) -> tuple[ExecutorKind, str]:
@@ -246,20 +272,34 @@ def _choose_executor(source: RowSource, options: MapOptions) -> tuple[ExecutorKi
     return "processes", "Python functions in one process wait for one another"
 
 
-def _open_executor(plan: _Plan) -> Any:
-    limit = plan.options.memory_limit
-    memory_bytes = None if limit is None else parse_memory_limit(limit)
-    if plan.kind == "threads":
-        return ThreadExecutor(plan.options.workers, memory_bytes)
+def _open_executor(kind: ExecutorKind, options: MapOptions) -> ThreadExecutor | ProcessExecutor:
+    memory_bytes = None if options.memory_limit is None else parse_memory_limit(options.memory_limit)
+    if kind == "threads":
+        return ThreadExecutor(options.workers, memory_bytes)
     from lakefmt.engine.tasks.processes import ProcessExecutor
 
     # What a cancelled function has begun is of no use: it has little time to end by itself.
-    return ProcessExecutor(plan.options.workers, memory_bytes, grace_s=0.5)
+    return ProcessExecutor(options.workers, memory_bytes, grace_s=0.5)
+
+
+def _describe_step(step: Step) -> str:
+    keys = f" by {', '.join(step.keys)}" if step.keys else ""
+    combined = f" combined by {step.combine.name}" if step.combine is not None else ""
+    return f"{step.function.name}{keys}{combined}"
+
+
+def _check_keys(keys: tuple[str, ...], schema: pa.Schema, which: str) -> None:
+    for key in keys:
+        if key not in schema.names:
+            raise InvalidInputError(
+                f"There is no column {key!r} {which}, to repartition by",
+                hint=f"The columns are {', '.join(schema.names)}",
+            )
 
 
 def _row_function(
     function: Callable[[pa.Table], Any],
-    schema: pa.Schema | Mapping[str, pa.DataType] | None,
+    schema: SchemaLike,
     given: pa.Schema,
 ) -> RowFunction:
     if not callable(function):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakefmt.expressions import Predicate
-    from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows
+    from lakefmt.scan.mapped_rows import ExecutorKind, MappedRows, SchemaLike
     from lakefmt.schema import Schema
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
@@ -117,8 +117,10 @@ class Scan:
     def map_batches(
         self,
         function: Callable[[pa.Table], Any],
-        schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+        schema: SchemaLike = None,
         *,
+        repartition_by: str | Sequence[str] = (),
+        combine: Callable[[pa.Table], Any] | None = None,
         executor: ExecutorKind | None = None,
         workers: int | None = None,
         memory_limit: str | float | None = None,
@@ -133,6 +135,12 @@ class Scan:
             function: takes a ``pyarrow.Table`` of some rows, never none, and returns rows: a table, a record batch, a data
                 frame of pandas or polars; None for no rows. It may be a lambda, or be defined in a notebook.
             schema: the columns that it returns; None for those it is given.
+            repartition_by: columns whose equal values come together: a call of the function has all rows of one or more
+                keys (NULL is one, too), however many rows that is, and never a part of a key's. They have to fit into a
+                task's share of the memory. Functions before it must give the same rows whenever they are called.
+            combine: takes rows that the function returned for parts of some keys' rows and returns those for all of them,
+                in the same columns, the keys among them; what it returned may be given to it again. The function is then
+                called with parts of a key's rows where they are read, and little is sent. So no key is too heavy.
             executor: ``"processes"``: worker processes of this machine, which run Python at the same time;
                 ``"threads"`` of this process, which suits functions that spend their time in native code. None: processes,
                 unless they cannot reach the table.
@@ -140,11 +148,12 @@ class Scan:
             memory_limit: for all of them together (``"2GB"``, ``0.5`` of this machine's); None for 70 % of it.
             batch_rows: the function is given so many rows at most.
         """
-        from lakefmt.scan.mapped_rows import MapOptions, map_rows
+        from lakefmt.scan.mapped_rows import MapOptions, map_rows, parse_step
         from lakefmt.scan.row_sources import scan_rows
 
         options = MapOptions(executor, workers, memory_limit, batch_rows)
-        return map_rows(scan_rows(self, batch_rows), repr(self), function, schema, options)
+        step = parse_step(function, schema, repartition_by, combine, self.schema.to_arrow())
+        return map_rows(scan_rows(self, batch_rows), repr(self), step, options)
 
     def count(self) -> int:
         """Return the number of rows, from metadata wherever it says enough; only the other files are read."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = [
     "PARTITION_BYTES",
@@ -68,21 +68,34 @@ def choose_partition_count(
 
 
 def choose_partition_runs(
-    partition_bytes: Sequence[int], parallelism: int, target_bytes: int = PARTITION_BYTES
+    partition_bytes: Sequence[int],
+    parallelism: int,
+    target_bytes: int = PARTITION_BYTES,
+    *,
+    apart: Collection[int] = (),
 ) -> list[PartitionRun]:
     """Cut the partitions into runs of at most ``target_bytes`` each, or of one partition; none of empty ones alone.
 
     Where there is less to do than that, runs are so small that every worker has one.
+
+    Args:
+        partition_bytes: of each partition.
+        parallelism: tasks that run at once.
+        target_bytes: what a task should read.
+        apart: partitions that somebody else reads; in none of the runs.
     """
-    total = sum(partition_bytes)
+    total = sum(size for number, size in enumerate(partition_bytes) if number not in apart)
     target = max(1, min(target_bytes, -(-total // max(parallelism, 1))))
     runs: list[PartitionRun] = []
     start, size = 0, 0
     for number, each in enumerate(partition_bytes):
-        if size and size + each > target:
+        if size and (size + each > target or number in apart):
             runs.append(PartitionRun(start, number))
             start, size = number, 0
-        size += each
+        if number in apart:
+            start = number + 1
+        else:
+            size += each
     if size:
         runs.append(PartitionRun(start, len(partition_bytes)))
     return runs

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.engine.row_function import concat_tables
+from lakefmt.engine.functions.row_function import concat_tables
 from lakefmt.errors import LostOutputError, StoreError
 
 if TYPE_CHECKING:

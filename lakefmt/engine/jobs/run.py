@@ -65,7 +65,7 @@ def run_job(
     """
     run = _Run(
         JobState(job, bounds),
-        job.stages[-1],
+        job.stages,
         executor,
         folder,
         open_result,
@@ -95,7 +95,7 @@ class _Run:
     """One run of a job."""
 
     state: JobState
-    last: Stage
+    stages: tuple[Stage, ...]
     executor: Executor
     folder: str
     open_result: Callable[[Any], Any] | None
@@ -120,10 +120,15 @@ class _Run:
             if not self._running:
                 # Nothing to run, nothing running, nothing to take.
                 assert self.state.is_done, "a job that stands still"  # noqa: S101
+                self._summarize()
                 return
             for future in wait(self._running, return_when=FIRST_COMPLETED).done:
                 self._take(future)
             ready.extend(self._opened.pop(attempt.number) for attempt, _ in self.state.take_results())
+
+    def _summarize(self) -> None:
+        for stage in self.stages:
+            self._stages[stage.name].notes += stage.summarize(self.state.outputs(stage.name))
 
     def end(self) -> None:
         for future in self._running:
@@ -166,7 +171,7 @@ class _Run:
             return
         if not self.state.accept(attempt, output):
             return
-        if attempt.stage is self.last:
+        if attempt.stage is self.stages[-1]:
             try:
                 opened = output.value if self.open_result is None else self.open_result(output.value)
             except LostOutputError as error:

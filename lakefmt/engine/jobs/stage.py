@@ -62,6 +62,10 @@ def _cannot_split(_: Any) -> Sequence[Any]:
     return ()
 
 
+def _nothing_to_say(_: Sequence[Source]) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Tasks of one kind.
@@ -79,6 +83,7 @@ class Stage:
         split: cuts a part whose task ran out of memory into smaller ones with the same rows; none where it is a unit.
         describe: names what a part is about, in errors.
         way_out: what somebody may do for whom a unit is too much memory.
+        summarize: says of the outputs, when all are there, what is worth knowing of them; for the metrics.
         total_rows: rows that the stage will read, None where nobody knows; for progress.
     """
 
@@ -90,6 +95,7 @@ class Stage:
     split: Callable[[Any], Sequence[Any]] = _cannot_split
     describe: Callable[[Any], str] = str
     way_out: str = "Raise memory_limit"
+    summarize: Callable[[Sequence[Source]], Sequence[str]] = _nothing_to_say
     total_rows: int | None = None
 
 

@@ -29,10 +29,18 @@ def test_partitions_without_rows_are_no_tasks():
     assert choose_partition_runs([0, 0, 0], 4) == []
 
 
-@given(st.lists(st.integers(0, 1000), max_size=50), st.integers(1, 8), st.integers(1, 2000))
-def test_runs_cover_every_row_once_and_none_is_too_large(sizes, parallelism, target):
-    runs = choose_partition_runs(sizes, parallelism, target)
-    assert sum(sum(sizes[run.start : run.stop]) for run in runs) == sum(sizes)
+@given(
+    st.lists(st.integers(0, 1000), max_size=50),
+    st.integers(1, 8),
+    st.integers(1, 2000),
+    st.sets(st.integers(0, 50)),
+)
+def test_runs_cover_every_row_once_and_none_is_too_large(sizes, parallelism, target, apart):
+    runs = choose_partition_runs(sizes, parallelism, target, apart=apart)
+    covered = [number for run in runs for number in range(run.start, run.stop)]
+    assert len(set(covered)) == len(covered)
+    assert {n for n, size in enumerate(sizes) if size} - apart <= set(covered)
+    assert not apart.intersection(covered)
     assert all(one.stop <= two.start for one, two in pairwise(runs))
     for run in runs:
         full = [size for size in sizes[run.start : run.stop] if size]

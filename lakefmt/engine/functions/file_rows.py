@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lakefmt.engine.map_job import RowReader
+    from lakefmt.engine.functions.row_source import RowReader
     from lakefmt.engine.read_task import ReadSpec, ReadTask
     from lakefmt.engine.tasks.task import TaskContext
     from lakefmt.store.contract import Store
@@ -26,6 +26,7 @@ __all__ = ["FileRows"]
 _MOST_BYTES = 64 << 20  # of files, as they are encoded, that a task reads
 _LEAST_BYTES = 4 << 20
 _MOST_FILES = 1000
+_DECODED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class FileRows:
         spec: what is wanted of each.
         table: the table's URI, for errors.
         version: which version of it.
-        size_bytes: of all files.
+        file_bytes: of all files.
         tasks: makes the read tasks.
     """
 
@@ -45,7 +46,7 @@ class FileRows:
     spec: ReadSpec
     table: str
     version: int
-    size_bytes: int
+    file_bytes: int
     tasks: Callable[[], Iterable[ReadTask]]
 
     @property
@@ -63,9 +64,14 @@ class FileRows:
         """That the files are in this process's memory, where they are."""
         return "the table is in this process's memory" if self.store.is_of_process else None
 
-    def parts(self, parallelism: int) -> Iterator[tuple[ReadTask, ...]]:
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes the rows take in memory, if files are encoded as they mostly are."""
+        return self.file_bytes * _DECODED
+
+    def parts(self, parallelism: int, _: str | None) -> Iterator[tuple[ReadTask, ...]]:
         """Yield runs of files, and row groups of larger ones, so that every worker has several."""
-        target = min(_MOST_BYTES, max(_LEAST_BYTES, self.size_bytes // (4 * parallelism)))
+        target = min(_MOST_BYTES, max(_LEAST_BYTES, self.file_bytes // (4 * parallelism)))
         run: list[ReadTask] = []
         size = 0
         for task in self.tasks():

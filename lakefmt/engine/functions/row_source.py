@@ -1,0 +1,56 @@
+"""Where the rows come from that functions are run over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from lakefmt.engine.tasks.task import TaskContext
+
+__all__ = ["RowReader", "RowSource"]
+
+
+class RowReader(Protocol):
+    """Reads parts of a source; goes to workers as a value."""
+
+    def __call__(self, part: Any, context: TaskContext) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a part."""
+
+
+class RowSource(Protocol):
+    """Where rows come from, in parts that are read by themselves; stays in the driver."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The rows' columns."""
+
+    @property
+    def reader(self) -> RowReader:
+        """What reads its parts."""
+
+    @property
+    def only_threads(self) -> str | None:
+        """Why its parts can be read in this process alone; None where they can be read anywhere."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """About how many bytes the rows take in memory, None where nobody knows."""
+
+    def parts(self, parallelism: int, keep_in: str | None) -> Iterator[Any]:
+        """Yield values that stand for some of the rows each; drawn as tasks can begin, and closed.
+
+        Args:
+            parallelism: tasks that run at once; each should have several.
+            keep_in: a local folder; None where a part is let go once its rows are there. Else all parts are kept to the
+                end of the job, and hold no rows: what has to be kept is written there.
+        """
+
+    def split(self, part: Any) -> Sequence[Any]:
+        """Return smaller parts with the same rows; none where there are none."""
+
+    def describe(self, part: Any) -> str:
+        """Name a part in an error."""

@@ -1,0 +1,111 @@
+"""Rows that come as a stream in the driver, and are handed to tasks as they are, or by way of files."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from lakefmt.engine.functions.row_function import cut_into_tables
+from lakefmt.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from lakefmt.engine.functions.row_source import RowReader
+    from lakefmt.engine.tasks.task import TaskContext
+
+__all__ = ["StreamedRows"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedRows:
+    """A stream as the source of a job: ``RowSource``. A part is a table of some rows, or where one is.
+
+    Attributes:
+        schema: the rows' columns.
+        open_stream: begins to read; called once per job.
+        part_rows: rows of a part.
+        name: what the stream is, in errors.
+    """
+
+    schema: pa.Schema
+    open_stream: Callable[[], Generator[pa.RecordBatch, None, None]]
+    part_rows: int
+    name: str
+
+    @property
+    def reader(self) -> RowReader:
+        """What reads the parts."""
+        return _read_part
+
+    @property
+    def only_threads(self) -> str | None:
+        """None: rows can be sent."""
+        return None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """None: a stream tells nothing before its end."""
+        return None
+
+    def parts(self, _: int, keep_in: str | None) -> Iterator[_Part]:
+        """Yield the rows as tables, or as files of the folder."""
+        with closing(self.open_stream()) as batches:
+            for number, table in enumerate(cut_into_tables(batches, self.part_rows)):
+                if keep_in is None:
+                    yield table
+                else:
+                    yield _write(table, Path(keep_in) / f"rows-{number}.arrow")
+
+    def split(self, part: _Part) -> Sequence[_Part]:
+        """Return the two halves of a part."""
+        middle = part.num_rows // 2
+        return (part.slice(0, middle), part.slice(middle)) if middle else ()
+
+    def describe(self, part: _Part) -> str:
+        """Name a part in an error."""
+        return f"{part.num_rows:,} rows of {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _RowsOfFile:
+    """Some rows of a file: an Arrow IPC stream."""
+
+    path: str
+    start: int
+    num_rows: int
+
+    def slice(self, start: int, length: int | None = None) -> _RowsOfFile:
+        left = self.num_rows - start
+        return replace(self, start=self.start + start, num_rows=left if length is None else min(length, left))
+
+    def read(self) -> pa.Table:
+        with pa.memory_map(self.path) as source, pa.ipc.open_stream(source) as stream:
+            return stream.read_all().slice(self.start, self.num_rows)
+
+
+_Part: TypeAlias = pa.Table | _RowsOfFile
+
+
+def _write(table: pa.Table, path: Path) -> _RowsOfFile:
+    try:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+    except OSError as error:
+        raise StoreError(
+            f"Rows cannot be written to the job's folder: {error}",
+            path=str(path),
+            hint="Make room there, or set TMPDIR to a larger disk",
+        ) from error
+    return _RowsOfFile(str(path), 0, table.num_rows)
+
+
+def _read_part(part: _Part, context: TaskContext) -> Iterator[pa.RecordBatch]:
+    table = part if isinstance(part, pa.Table) else part.read()
+    for batch in table.to_batches():
+        context.check_cancelled()
+        yield batch
