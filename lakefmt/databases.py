@@ -1,10 +1,10 @@
 """The process's own DuckDB databases: one that reads nothing from outside, one that reads files, one that users query.
 
 Each is in memory, made when first needed (8 ms), with a cursor per use (4 us); the session's time zone is UTC and no
-extension is ever loaded. What users write is parsed and bound by the first, which can reach neither a file nor a
+extension is loaded but where a query's caller names it. What users write is parsed and bound by the first, which can reach neither a file nor a
 Python variable. Statements over data are this library's own on the second, built around what was validated there; on
 the third they are users' whole queries, and DuckDB itself opens no file there but those of the tables they are over.
-Of the third kind there is one for every memory limit in use, as DuckDB's is of a whole database. What does not fit in
+Of the third kind there is one for every memory limit and every set of allowances in use, as DuckDB's are of a whole database. What does not fit in
 memory goes to a folder of the process (``process_folders.py``), each database's own: two would take each other's files.
 """
 
@@ -14,8 +14,10 @@ import itertools
 import os
 import threading
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakefmt.errors import InvalidInputError
 from lakefmt.process_folders import own_folder
 
 if TYPE_CHECKING:
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "Allowances",
     "ProcessDatabase",
     "QueryDatabase",
     "QueryDatabases",
     "available_cores",
+    "binding_allowed",
     "isolated",
     "querying",
     "reading_files",
@@ -37,7 +41,20 @@ __all__ = [
 
 
 _numbers = itertools.count()
-_MOST_LIMITS = 4  # databases of other memory limits than these, used last, are let go of
+_MOST_DATABASES = 4  # of other limits or allowances than these, used last, one is let go of
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """What else than its tables a query may reach.
+
+    Attributes:
+        folders: paths, each with a slash at its end, below which the query may read files.
+        extensions: names of DuckDB's extensions that are loaded for it; none is ever installed.
+    """
+
+    folders: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 class ProcessDatabase:
@@ -103,11 +120,13 @@ class QueryDatabase(ProcessDatabase):
 
     Args:
         memory_bytes: what DuckDB may hold for all of its queries.
+        allowances: what its queries may reach beside their tables.
     """
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, allowances: Allowances | None = None) -> None:
         super().__init__({"memory_limit": f"{memory_bytes}B"}, {"parquet_metadata_cache": "true"})
-        self._folders: frozenset[str] = frozenset()
+        self._allowances = allowances or Allowances()
+        self._folders: frozenset[str] = frozenset(self._allowances.folders)
 
     def cursor_within(self, folders: Collection[str]) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own to a database that may read files below these folders."""
@@ -118,7 +137,18 @@ class QueryDatabase(ProcessDatabase):
         return self.cursor()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
         connection = super()._connect()
+        for extension in self._allowances.extensions:
+            try:
+                connection.execute(f"LOAD {extension}")
+            except duckdb.Error as error:
+                connection.close()
+                raise InvalidInputError(
+                    f"DuckDB's extension {extension!r} cannot be loaded: {str(error).partition(chr(10))[0].rstrip('.')}",
+                    hint=f"Queries load what is installed: install it once by duckdb.sql('INSTALL {extension}')",
+                ) from error
         folders = ", ".join("'" + folder.replace("'", "''") + "'" for folder in sorted(self._folders))
         connection.execute(f"SET allowed_directories = [{folders}]")
         connection.execute("SET enable_external_access = false")
@@ -126,18 +156,24 @@ class QueryDatabase(ProcessDatabase):
 
 
 class QueryDatabases:
-    """The databases that queries run in, one for each memory limit; the few that were used last are kept."""
+    """The databases that queries run in, one for each memory limit and set of allowances; the few used last are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._databases: dict[int, QueryDatabase] = {}
+        self._databases: dict[tuple[int, Allowances], QueryDatabase] = {}
 
-    def cursor_within(self, folders: Collection[str], memory_bytes: int) -> duckdb.DuckDBPyConnection:
-        """Return a connection of its own to a database of that limit that may read files below these folders."""
+    def cursor_within(
+        self, folders: Collection[str], memory_bytes: int, allowances: Allowances | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own to a database of that limit that may read files below these folders.
+
+        Raises InvalidInputError: an extension that is allowed cannot be loaded.
+        """
+        key = memory_bytes, allowances or Allowances()
         with self._lock:
-            database = self._databases.pop(memory_bytes, None) or QueryDatabase(memory_bytes)
-            self._databases[memory_bytes] = database
-            if len(self._databases) > _MOST_LIMITS:
+            database = self._databases.pop(key, None) or QueryDatabase(*key)
+            self._databases[key] = database
+            if len(self._databases) > _MOST_DATABASES:
                 del self._databases[next(iter(self._databases))]  # ends with its last query
         return database.cursor_within(folders)
 
@@ -173,11 +209,15 @@ reading_files = ProcessDatabase({"preserve_insertion_order": "false"}, {"parquet
 querying = QueryDatabases()
 """Run users' queries over the files of their tables; rows keep the order that DuckDB gives them."""
 
+binding_allowed = QueryDatabases()
+"""Bind queries that may reach more than tables, over what they may reach and no table's files, of any query."""
+
 
 def _forget_locks() -> None:
     for database in list(_alive):
         database.forget_lock()
     querying.forget_lock()
+    binding_allowed.forget_lock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

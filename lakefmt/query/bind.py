@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.databases import isolated, relation_to_table
+from lakefmt.databases import relation_to_table
 from lakefmt.expressions import duckdb_type, quote_identifier
 from lakefmt.query.errors import invalid_query
 from lakefmt.query.sources import TableSource
@@ -29,17 +29,19 @@ def bind(
     parameters: Parameters,
     *,
     is_single: bool,
+    cursor: duckdb.DuckDBPyConnection,
     known: Collection[str] = (),
 ) -> Bound:
     """Check a text.
 
-    The database it is bound in reads no file, so that a text that names one is refused here.
+    The database it is bound in reads no file but those that are allowed, so that a text that names another is refused.
 
     Args:
         text: of the statement.
         sources: its tables, by name.
         parameters: values of its placeholders.
         is_single: it is one statement to DuckDB, too.
+        cursor: a connection of the text's own to that database.
         known: names that it might have meant.
 
     Raises:
@@ -48,7 +50,6 @@ def bind(
     """
     import duckdb
 
-    cursor = isolated.cursor()
     try:
         for name, source in sources.items():
             if isinstance(source, TableSource):

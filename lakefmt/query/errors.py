@@ -51,7 +51,8 @@ def invalid_query(
     if isinstance(error, duckdb.CatalogException) and "it exists in the" in said:
         return UnsupportedFeatureError(
             f"The query calls what is not in DuckDB itself: {_reason(said).partition(', but')[0]}",
-            hint="Extensions are not loaded in queries; Table.to_duckdb makes the table a view of your own connection",
+            hint="Name the extension, once it is installed, as in lakefmt.sql(..., extensions=['spatial']); or Table.to_duckdb "
+            "makes the table a view of your own connection",
         )
     reason, *candidates = _reason(said).split("\n")
     if (unknown := _UNKNOWN_TABLE.search(reason)) is not None:
@@ -68,8 +69,8 @@ def opens_a_file(what: str) -> InvalidInputError:
     """Return the error for a text that reads more than its tables."""
     return InvalidInputError(
         f"The query opens a file: {what}",
-        hint="Queries read the tables they are given and no other file; pass what is in it in tables=, "
-        "such as tables={'x': pyarrow.csv.read_csv(...)}",
+        hint="Queries read the tables they are given and no other file, unless its folder is named in allowed_folders=; or "
+        "pass what is in it in tables=, such as tables={'x': pyarrow.csv.read_csv(...)}",
     )
 
 

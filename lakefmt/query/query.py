@@ -12,6 +12,7 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError
+from lakefmt.query.allowances import binding_cursor, parse_allowances
 from lakefmt.query.analysis import explain_log_answer, explain_run
 from lakefmt.query.bind import bind, relation_schema
 from lakefmt.query.limits import MemoryLimits
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from lakefmt.databases import Allowances
     from lakefmt.expressions.constants import Parameters
     from lakefmt.opening import WriteMode
     from lakefmt.query.bind import Bound
@@ -51,13 +53,15 @@ def sql(
     storage_options: Mapping[str, Any] | None = None,
     memory_limit: str | float | None = None,
     result_memory_limit: str | float | None = None,
+    allowed_folders: Sequence[str | os.PathLike[str]] = (),
+    extensions: Sequence[str] = (),
 ) -> Query:
     """Describe a query in DuckDB's SQL over tables; nothing is read until its rows are asked for.
 
     DuckDB runs the text as it stands: everything that its SELECT can do (WITH, FROM first, PIVOT, QUALIFY, ASOF, VALUES,
     DESCRIBE, SUMMARIZE, set operations, ...). Files that cannot hold a row that matters are left out before, by the
     conditions in the text that say so. The text is checked here, over tables without rows. A query reads its tables
-    and nothing else: no file, extension or Python variable. Its session's time zone is UTC.
+    and nothing else, unless it is allowed to: no file, extension or Python variable. Its session's time zone is UTC.
 
     Args:
         text: one statement. In FROM stands a name of ``tables`` or the URI of a table between quotes
@@ -71,6 +75,9 @@ def sql(
             what does not fit is spilled to the system's folder for temporary files. By default 70 %.
         result_memory_limit: a result of more bytes comes back from ``to_arrow`` mapped from a file in that folder,
             which takes no memory but the system's cache of files. By default 25 %.
+        allowed_folders: folders of local disk; the query may read any file below them by DuckDB's file functions
+            (``read_parquet``, ``read_csv``, ``glob``, ...). By default none.
+        extensions: names of DuckDB's extensions to be loaded for the query; they must have been installed. By default none.
 
     Raises:
         InvalidInputError: the text is wrong, or does not only read; the place and the closest names are told.
@@ -79,14 +86,22 @@ def sql(
     """
     parameters = _plain_parameters(params)
     limits = MemoryLimits.parse(memory_limit, result_memory_limit)
-    statement = parse_statement(text)
+    allowances = parse_allowances(allowed_folders, extensions)
+    statement = parse_statement(text, opens_files=bool(allowances.folders))
     sources, bound = resolve_sources(statement, tables, parameters, storage_options)
     if bound != statement.text:
-        statement = parse_statement(bound)
+        statement = parse_statement(bound, opens_files=bool(allowances.folders))
         named = statement.names
         sources = {name: each for name, each in sources.items() if named is None or name.lower() in named}
-    checked = bind(bound, sources, parameters, is_single=statement.is_single, known=list(tables or ()))
-    return Query(text, statement, sources, parameters, checked, limits=limits)
+    checked = bind(
+        bound,
+        sources,
+        parameters,
+        is_single=statement.is_single,
+        known=list(tables or ()),
+        cursor=binding_cursor(allowances, limits.duckdb_bytes),
+    )
+    return Query(text, statement, sources, parameters, checked, limits=limits, allowances=allowances)
 
 
 class Query:
@@ -105,6 +120,7 @@ class Query:
         bound: Bound,
         *,
         limits: MemoryLimits,
+        allowances: Allowances,
     ) -> None:
         self.text = text
         self._statement = statement
@@ -112,6 +128,7 @@ class Query:
         self._parameters = parameters
         self._bound = bound
         self._limits = limits
+        self._allowances = allowances
 
     @cached_value
     def schema(self) -> pa.Schema:
@@ -281,6 +298,7 @@ class Query:
             self._readings,
             self._parameters,
             self._limits,
+            allowances=self._allowances,
             masked=masked,
             alone=alone,
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from lakefmt.databases import Allowances
     from lakefmt.expressions.constants import Parameters
     from lakefmt.query.limits import MemoryLimits
     from lakefmt.query.reading import TableReading
@@ -89,6 +90,7 @@ class Session:
         parameters: Parameters,
         limits: MemoryLimits,
         *,
+        allowances: Allowances,
         masked: bool = False,
         alone: bool = False,
     ) -> Session:
@@ -100,6 +102,7 @@ class Session:
             readings: what it reads of them, by names in lower case.
             parameters: values of its placeholders.
             limits: of the memory that the run takes.
+            allowances: what it may reach beside its tables.
             masked: deleted rows are left out before the query sees them.
             alone: in a database that nothing else uses.
         """
@@ -118,7 +121,7 @@ class Session:
                 has_vectors |= bool(rows.bits)
         databases = QueryDatabases() if alone else querying
         cursor = databases.cursor_within(
-            {folder for _, rows in tables for folder in rows.folders}, limits.duckdb_bytes
+            {folder for _, rows in tables for folder in rows.folders}, limits.duckdb_bytes, allowances
         )
         session = cls(cursor, text, parameters, limits, [table for table, _ in tables], has_vectors)
         try:

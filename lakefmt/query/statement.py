@@ -88,8 +88,15 @@ class Statement:
         return content.decode()
 
 
-def parse_statement(text: Any) -> Statement:
-    """Read a text. Raises InvalidInputError: it is not one SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or the like."""
+def parse_statement(text: Any, *, opens_files: bool = False) -> Statement:
+    """Read a text.
+
+    Args:
+        text: what was written.
+        opens_files: it may call functions that read files.
+
+    Raises InvalidInputError: it is not one SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or the like.
+    """
     if not isinstance(text, str):
         raise InvalidInputError(
             f"SQL is text, not {type(text).__name__}", hint='Write lakefmt.sql("SELECT ...")'
@@ -99,7 +106,7 @@ def parse_statement(text: Any) -> Statement:
     except UnicodeEncodeError as error:
         raise InvalidInputError("The SQL text holds half a surrogate pair, which is no text") from error
     # A text that is run again and again is read once; a long one is rarely run twice.
-    return _parse_again(text) if len(text) <= _LONGEST_KEPT else _parse(text)
+    return (_parse_again if len(text) <= _LONGEST_KEPT else _parse)(text, opens_files)
 
 
 def iterate_nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -114,7 +121,7 @@ def iterate_nodes(tree: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value for value in each if isinstance(value, dict | list))
 
 
-def _parse(text: str) -> Statement:
+def _parse(text: str, opens_files: bool) -> Statement:  # noqa: FBT001 - the key of a cache
     import duckdb
 
     cursor = isolated.cursor()
@@ -132,9 +139,7 @@ def _parse(text: str) -> Statement:
     tree = answer["statements"][0]["node"]
     nodes = list(iterate_nodes(tree))
     for node in nodes:
-        if node.get("type") == "TABLE_FUNCTION" and _FILE_FUNCTIONS.fullmatch(
-            str(node["function"].get("function_name", ""))
-        ):
+        if not opens_files and _opens_a_file(node):
             raise opens_a_file(f"{node['function']['function_name']}()")
     ctes = frozenset(
         str(entry["key"]).lower()
@@ -143,7 +148,7 @@ def _parse(text: str) -> Statement:
         for entry in node["cte_map"].get("map", ())
     ) | frozenset(str(node["cte_name"]).lower() for node in nodes if node.get("cte_name"))
     named = frozenset(node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE")
-    names = None if any(map(_may_name_tables, nodes)) else named
+    names = None if any(_may_name_tables(node) and not _opens_a_file(node) for node in nodes) else named
     return Statement(text, tree, tuple(_references(nodes, ctes)), names, ctes, is_single)
 
 
@@ -177,6 +182,13 @@ def _references(nodes: list[dict[str, Any]], ctes: frozenset[str]) -> Iterator[T
         yield TableReference(
             node["table_name"], _Frozen(at) if at else None, node["alias"], node["query_location"]
         )
+
+
+def _opens_a_file(node: dict[str, Any]) -> bool:
+    """Whether a node calls a function that reads files, and no table."""
+    return node.get("type") == "TABLE_FUNCTION" and bool(
+        _FILE_FUNCTIONS.fullmatch(str(node["function"].get("function_name", "")))
+    )
 
 
 def _may_name_tables(node: dict[str, Any]) -> bool:

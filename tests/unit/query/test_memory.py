@@ -97,7 +97,7 @@ def test_databases_of_limits_long_unused_are_let_go_of():
     for number in range(10):
         databases.cursor_within([], (number + 10) << 20).close()
     assert len(databases._databases) == 4
-    assert next(iter(databases._databases)) == 16 << 20
+    assert next(iter(databases._databases))[0] == 16 << 20
 
 
 def test_defaults_are_shares_of_what_the_process_may_have():
