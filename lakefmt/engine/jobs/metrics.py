@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
+from lakefmt.wording import format_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -175,11 +177,11 @@ def _line(stage: StageMetrics) -> tuple[str, ...]:
         f"{len(stage.tasks):,}",
         f"{stage.rows_in:,}",
         f"{stage.rows_out:,}",
-        _size(stage.bytes_out),
-        _size(stage.spilled_bytes),
+        format_size(stage.bytes_out),
+        format_size(stage.spilled_bytes),
         f"{stage.processor_seconds:.2f}",
         "" if skew is None else f"{skew:.1f}",
-        "" if peak is None else _size(peak),
+        "" if peak is None else format_size(peak),
     )
 
 
@@ -192,13 +194,3 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def _size(count: int) -> str:
-    if count < 1000:
-        return f"{count} B"
-    for unit in ("KB", "MB", "GB"):
-        count_in_unit = count / {"KB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
-        if count_in_unit < 1000 or unit == "GB":
-            return f"{count_in_unit:.1f} {unit}"
-    raise AssertionError

@@ -358,3 +358,14 @@ def test_store_that_fails_once_is_asked_again(trips):
         return rows
 
     assert trips.scan().map_batches(fail_once, executor="threads").to_arrow().num_rows == 997
+
+
+def test_workers_read_an_object_store_with_the_secrets_that_this_process_was_given(
+    s3_bucket, s3_options, monkeypatch
+):
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    table = lakefmt.write(f"{s3_bucket}/t", pa.table({"id": range(10)}), storage_options=s3_options)
+    mapped = table.scan().map_batches(lambda t: t, executor="processes", repartition_by="id")
+    assert sorted(mapped.to_arrow()["id"].to_pylist()) == list(range(10))
