@@ -64,6 +64,14 @@ class ShuffleInput:
         return sum(file.rows for file in self.files)
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of the rows where they are not compressed, about: as if each partition compressed as well as all together."""
+        total = 0.0
+        for file in self.files:
+            total += int(file.partition_bytes.sum()) * max(file.row_bytes / file.size_bytes, 1.0)
+        return int(total)
+
+    @property
     def message_bytes(self) -> int:
         """Bytes that are read."""
         return sum(int(file.partition_bytes.sum()) for file in self.files)

@@ -102,6 +102,7 @@ class ShuffleFile:
         partition_bytes: bytes of each partition's messages.
         row_bytes: bytes of all rows before they were compressed.
         heavy_keys: keys with a hundredth of the task's rows or more, by a sample; of hash exchanges alone.
+        first_partition: the number of the first partition that is counted.
     """
 
     stage: str
@@ -118,6 +119,7 @@ class ShuffleFile:
     partition_bytes: NDArray[np.int64]
     row_bytes: int
     heavy_keys: tuple[HeavyKey, ...] = ()
+    first_partition: int = 0
 
     @property
     def rows(self) -> int:
@@ -141,9 +143,10 @@ class ShuffleFile:
             index=index,
             inline=inline,
             inline_start=inline_start,
-            partition_rows=self.partition_rows[start:stop],
-            partition_bytes=self.partition_bytes[start:stop],
+            partition_rows=self.partition_rows[start - self.first_partition : stop - self.first_partition],
+            partition_bytes=self.partition_bytes[start - self.first_partition : stop - self.first_partition],
             heavy_keys=(),
+            first_partition=start,
         )
 
 

@@ -10,9 +10,11 @@ import pyarrow as pa
 from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["check_wire", "cut_rows", "to_wire", "wire_schema"]
+    from numpy.typing import NDArray
+
+__all__ = ["check_wire", "concat_batches", "cut_rows", "take_rows", "to_wire", "wire_schema"]
 
 
 def wire_schema(schema: pa.Schema) -> pa.Schema:
@@ -77,6 +79,21 @@ def cut_rows(rows: pa.RecordBatch, limit_bytes: int) -> Iterator[pa.RecordBatch]
             yield from cut_rows(piece, limit_bytes)  # long values stand together
         else:
             yield piece
+
+
+def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of at least one batch as one."""
+    if len(batches) == 1:
+        return batches[0]
+    arrow: Any = pa  # the stubs do not have it
+    joined: pa.RecordBatch = arrow.concat_batches(batches)
+    return joined
+
+
+def take_rows(rows: pa.RecordBatch, places: NDArray[np.int64]) -> pa.RecordBatch:
+    """Return the rows at these places, in their order."""
+    indices: Any = pa.array(places)
+    return rows.take(indices)
 
 
 def _wire_field(field: pa.Field[Any]) -> pa.Field[Any]:

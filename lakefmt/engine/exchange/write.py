@@ -19,7 +19,7 @@ from lakefmt.engine.exchange.shuffle_file import (
     batch_mark,
     shuffle_file_name,
 )
-from lakefmt.engine.exchange.wire import cut_rows, to_wire
+from lakefmt.engine.exchange.wire import concat_batches, cut_rows, take_rows, to_wire
 from lakefmt.store import open_store
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class ShuffleWriter:
         # Stable: rows of a partition keep their order, so that every attempt writes the same.
         order = np.argsort(found.numbers, kind="stable")
         counts = np.bincount(found.numbers, minlength=partitions)
-        return _Piece(_take(rows, order), np.concatenate([[0], np.cumsum(counts)]))
+        return _Piece(take_rows(rows, order), np.concatenate([[0], np.cumsum(counts)]))
 
     def _write_run(self) -> None:
         if self._ipc is None:
@@ -247,23 +247,10 @@ def _joined(parts: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
         for piece in cut_rows(part, BATCH_BYTES):
             each = piece.nbytes
             if waiting and size + each > BATCH_BYTES:
-                joined.append(_concat(waiting))
+                joined.append(concat_batches(waiting))
                 waiting, size = [], 0
             waiting.append(piece)
             size += each
     if waiting:
-        joined.append(_concat(waiting))
+        joined.append(concat_batches(waiting))
     return joined
-
-
-def _concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    arrow: Any = pa  # the stubs do not have it
-    joined: pa.RecordBatch = arrow.concat_batches(batches)
-    return joined
-
-
-def _take(rows: pa.RecordBatch, places: NDArray[np.int64]) -> pa.RecordBatch:
-    indices: Any = pa.array(places)
-    return rows.take(indices)
