@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKPOINT_KINDS",
+    "CommitGoneError",
     "check_contiguous",
     "find_commit_file",
     "is_table",
@@ -87,14 +88,18 @@ def find_commit_file(store: Store, version: int) -> LogFile | None:
         return None
 
 
+class CommitGoneError(CorruptTableError):
+    """A commit that a listing shows is not there: it was cleaned away since then, or is missing in another way."""
+
+
 def read_commit_bytes(store: Store, file: LogFile) -> bytes:
-    """Return the bytes of a commit or log compaction file, wherever they are kept."""
+    """Return the bytes of a commit or log compaction file, wherever they are kept. Raises CommitGoneError."""
     if file.content is not None:
         return file.content
     try:
         return store.read(file.key)
     except ObjectNotFoundError as error:
-        raise CorruptTableError(
+        raise CommitGoneError(
             "A commit is gone since the log was listed",
             table=store.uri,
             version=file.version,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.errors import InvalidInputError, VersionNotFoundError
 from lakefmt.log import CommitTimes
-from lakefmt.log.listing import check_contiguous, list_commits
+from lakefmt.log.listing import CommitGoneError, check_contiguous, list_commits
 from lakefmt.log.timestamps import format_timestamp, parse_timestamp
 from lakefmt.snapshot.load import load_commits
 
@@ -121,10 +121,23 @@ def load_change_range(store: Store, newest: Snapshot, bounds: ChangeBounds) -> C
 
 
 def iterate_commits(store: Store, files: Sequence[LogFile]) -> Iterator[tuple[LogFile, Commit]]:
-    """Read commits in their order, some at a time."""
+    """Read commits in their order, some at a time.
+
+    Raises:
+        VersionNotFoundError: one has been cleaned away since the range was chosen.
+    """
     for start in range(0, len(files), _COMMITS_AT_ONCE):
         some = files[start : start + _COMMITS_AT_ONCE]
-        yield from zip(some, load_commits(store, some), strict=True)
+        try:
+            commits = load_commits(store, some)
+        except CommitGoneError as error:
+            raise VersionNotFoundError(
+                f"Version {error.version} is no longer in the log: it was cleaned away while changes were read",
+                table=store.uri,
+                version=error.version,
+                hint="Begin with a later version; history() shows which are left",
+            ) from error
+        yield from zip(some, commits, strict=True)
 
 
 def _last_version(commits: list[LogFile], times: CommitTimes, newest: Snapshot, bounds: ChangeBounds) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.errors import ObjectNotFoundError
 from lakefmt.log import decode_commit, list_commits_from
-from lakefmt.log.listing import find_commit_file
+from lakefmt.log.listing import CommitGoneError, find_commit_file
 from lakefmt.log.paths import commit_key
 from lakefmt.snapshot.replay import replay_state
 from lakefmt.snapshot.snapshot import Snapshot
@@ -55,9 +55,11 @@ def advance_snapshot(store: Store, snapshot: Snapshot) -> Snapshot:
         return load_snapshot(store, catalog=snapshot.catalog)
     if len(files) == 1:
         return snapshot
-    return extend_snapshot(
-        store, snapshot, load_commits(store, files[1:]), files[-1].modified_ms, last_commit=files[-1]
-    )
+    try:
+        commits = load_commits(store, files[1:])
+    except CommitGoneError:
+        return load_snapshot(store, catalog=snapshot.catalog)  # the log was cleaned meanwhile
+    return extend_snapshot(store, snapshot, commits, files[-1].modified_ms, last_commit=files[-1])
 
 
 def extend_snapshot(
@@ -101,7 +103,10 @@ def load_commits_after(store: Store, snapshot: Snapshot) -> tuple[list[Commit], 
         files = list_commits_from(store, version)
         if files is None or not snapshot.is_of(files[0]):
             return None
-        return load_commits(store, files[1:]), files[-1] if len(files) > 1 else None
+        try:
+            return load_commits(store, files[1:]), files[-1] if len(files) > 1 else None
+        except CommitGoneError:
+            return None  # cleaned away meanwhile, ours before it
     commits: list[Commit] = []
     while True:
         last = version + len(commits)

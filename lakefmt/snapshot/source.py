@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.errors import CorruptTableError, VersionNotFoundError
 from lakefmt.log import decode_commit, load_segment
-from lakefmt.log.listing import read_commit_bytes
+from lakefmt.log.listing import CommitGoneError, read_commit_bytes
 from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.snapshot.replay import TableState, replay_state
 from lakefmt.threads import map_in_threads
@@ -68,10 +68,17 @@ def load_source(
             ``log.load_segment``, ``log.decode_commit`` and ``manifest.Checkpoint`` say.
     """
     segment = load_segment(store, version, catalog, without)
-    try:
-        return _read(store, segment)
-    except CorruptTableError as error:
-        first_error, unreadable = error, _unreadable_checkpoint(segment, error)
+    while True:
+        try:
+            return _read(store, segment)
+        except CommitGoneError as error:
+            # Cleaned away since the log was listed, after a checkpoint; or the version is no longer there at all.
+            segment = load_segment(store, version, catalog, without)
+            if any(file.key == error.path for file in segment.commits):
+                raise
+        except CorruptTableError as error:
+            first_error, unreadable = error, _unreadable_checkpoint(segment, error)
+            break
     while unreadable:
         without |= unreadable
         try:
