@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefmt.engine.functions.streamed_rows import StreamedRows
+from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.scan.mapped_rows import map_rows
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import pyarrow as pa
 
 from lakefmt.engine.functions.map_job import MapSettings, Step, map_job
-from lakefmt.engine.functions.row_function import RowFunction, concat_tables
+from lakefmt.engine.functions.row_function import RowFunction
 from lakefmt.engine.gather import gather_tables
 from lakefmt.engine.jobs import describe_resources, job_folder, run_job, start_metrics
 from lakefmt.engine.jobs.rows import open_rows
 from lakefmt.engine.memory import parse_memory_limit, parse_result_limit
+from lakefmt.engine.parquet_reader import concat_rows
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.errors import InvalidInputError
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from lakefmt.engine.functions.row_source import RowSource
     from lakefmt.engine.jobs import Job, JobMetrics
+    from lakefmt.engine.sources.row_source import RowSource
     from lakefmt.engine.tasks import Executor
     from lakefmt.engine.tasks.processes import ProcessExecutor
     from lakefmt.table import Table
@@ -143,7 +144,7 @@ class MappedRows:
         """Run the functions and return the rows as an Arrow table; what takes a quarter of the memory is mapped from files."""
         limit = parse_result_limit(None)
         with _begin(self._source, self._steps, self._options) as run, closing(run.tables()) as tables:
-            return concat_tables(gather_tables(tables, self.schema, limit), self.schema)
+            return concat_rows(gather_tables(tables, self.schema, limit), self.schema)
 
     def to_batches(self) -> Generator[pa.RecordBatch, None, None]:
         """Run the functions and yield the rows in record batches, as they come, in bounded memory."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.engine.functions.file_rows import FileRows
-from lakefmt.engine.functions.streamed_rows import StreamedRows
+from lakefmt.engine.sources.file_rows import FileRows
+from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.scan.read import plan_tasks, read_spec
 
 if TYPE_CHECKING:
-    from lakefmt.engine.functions.row_source import RowSource
+    from lakefmt.engine.sources.row_source import RowSource
     from lakefmt.scan.scan import Scan
 
 __all__ = ["scan_rows"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from lakefmt.engine.functions.map_job import MapSettings, Step, map_job
 from lakefmt.engine.functions.row_function import RowFunction
-from lakefmt.engine.functions.streamed_rows import StreamedRows
 from lakefmt.engine.jobs import Bounds, JobMetrics, job_folder, run_job, start_metrics
 from lakefmt.engine.jobs.rows import open_rows
+from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.engine.tasks.processes import ProcessExecutor
 from lakefmt.testing.job_faults import FaultyExecutor

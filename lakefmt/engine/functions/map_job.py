@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lakefmt.engine.functions.row_function import RowFunction
-    from lakefmt.engine.functions.row_source import RowSource
     from lakefmt.engine.jobs import StageOutputs
+    from lakefmt.engine.sources.row_source import RowSource
 
 __all__ = ["MapSettings", "Step", "map_job"]
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.engine.exchange import read_shuffle, write_shuffle_file
-from lakefmt.engine.functions.row_function import concat_tables, cut_into_tables
 from lakefmt.engine.jobs import TaskOutput
 from lakefmt.engine.jobs.rows import leave_rows
+from lakefmt.engine.parquet_reader import concat_rows
+from lakefmt.engine.sources.row_tables import cut_into_tables
 from lakefmt.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from lakefmt.engine.exchange import Exchange, ShuffleFile, ShuffleInput
     from lakefmt.engine.functions.row_function import RowFunction
-    from lakefmt.engine.functions.row_source import RowReader
+    from lakefmt.engine.sources.row_source import RowReader
     from lakefmt.engine.tasks.task import TaskContext
 
 __all__ = [
@@ -151,12 +152,12 @@ class FoldedRows:
                 waiting.append(pa.Table.from_batches([batch]))
                 size += batch.nbytes
                 if size > most:
-                    waiting = [self.combine(concat_tables(waiting, self.combine.schema))]
+                    waiting = [self.combine(concat_rows(waiting, self.combine.schema))]
                     size = waiting[0].nbytes
                     # What is read next has to find room beside it.
                     _check_fits(size, most // 2)
             if waiting:
-                yield self.combine(concat_tables(waiting, self.combine.schema))
+                yield self.combine(concat_rows(waiting, self.combine.schema))
 
 
 def _check_fits(size: int, most: int) -> None:
@@ -200,10 +201,10 @@ def _combined(tables: Iterable[pa.Table], combine: RowFunction, most_bytes: int)
         waiting.append(table)
         size += table.nbytes
         if size > most_bytes:
-            yield combine(concat_tables(waiting, combine.schema))
+            yield combine(concat_rows(waiting, combine.schema))
             waiting, size = [], 0
     if waiting:
-        yield combine(concat_tables(waiting, combine.schema))
+        yield combine(concat_rows(waiting, combine.schema))
 
 
 class _Counted:

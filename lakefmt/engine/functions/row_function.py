@@ -10,9 +10,9 @@ import pyarrow as pa
 from lakefmt.errors import InvalidInputError, SchemaMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
-__all__ = ["RowFunction", "concat_tables", "cut_into_tables"]
+__all__ = ["RowFunction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +87,3 @@ class RowFunction:
                 f"{str(error).partition(chr(10))[0]}",
                 hint="Cast it in the function, or pass the schema of what it returns",
             ) from error
-
-
-def cut_into_tables(batches: Iterable[pa.RecordBatch], most_rows: int) -> Iterator[pa.Table]:
-    """Yield the rows of batches in tables of ``most_rows``, the last smaller; none without rows."""
-    waiting: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        start = 0
-        while batch.num_rows - start:
-            piece = batch.slice(start, most_rows - rows)
-            waiting.append(piece)
-            rows += piece.num_rows
-            start += piece.num_rows
-            if rows == most_rows:
-                yield pa.Table.from_batches(waiting)
-                waiting, rows = [], 0
-    if waiting:
-        yield pa.Table.from_batches(waiting)
-
-
-def concat_tables(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Return tables of a schema as one, nothing copied."""
-    return pa.concat_tables(tables) if tables else schema.empty_table()

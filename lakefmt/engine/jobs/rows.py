@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.engine.functions.row_function import concat_tables
+from lakefmt.engine.parquet_reader import concat_rows
 from lakefmt.errors import LostOutputError, StoreError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def leave_rows(
                     stream.write_table(each)
             held = []
         if stream is None:
-            whole = concat_tables(held, schema)
+            whole = concat_rows(held, schema)
             return ResultRows(context.stage, context.number, context.attempt, rows, size, whole)
         with _as_store_error(path):
             open_file.close()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lakefmt.engine.functions.row_source import RowReader
     from lakefmt.engine.read_task import ReadSpec, ReadTask
+    from lakefmt.engine.sources.row_source import RowReader
     from lakefmt.engine.tasks.task import TaskContext
     from lakefmt.store.contract import Store
 
@@ -69,7 +69,7 @@ class FileRows:
         """About how many bytes the rows take in memory, if files are encoded as they mostly are."""
         return self.file_bytes * _DECODED
 
-    def parts(self, parallelism: int, _: str | None) -> Iterator[tuple[ReadTask, ...]]:
+    def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[tuple[ReadTask, ...]]:  # noqa: ARG002 - nothing has to be kept
         """Yield runs of files, and row groups of larger ones, so that every worker has several."""
         target = min(_MOST_BYTES, max(_LEAST_BYTES, self.file_bytes // (4 * parallelism)))
         run: list[ReadTask] = []

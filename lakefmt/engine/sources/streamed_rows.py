@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from lakefmt.engine.functions.row_function import cut_into_tables
+from lakefmt.engine.sources.row_tables import cut_into_tables
 from lakefmt.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from lakefmt.engine.functions.row_source import RowReader
+    from lakefmt.engine.sources.row_source import RowReader
     from lakefmt.engine.tasks.task import TaskContext
 
 __all__ = ["StreamedRows"]
@@ -52,7 +52,7 @@ class StreamedRows:
         """None: a stream tells nothing before its end."""
         return None
 
-    def parts(self, _: int, keep_in: str | None) -> Iterator[_Part]:
+    def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[_Part]:  # noqa: ARG002 - a part is a batch
         """Yield the rows as tables, or as files of the folder."""
         with closing(self.open_stream()) as batches:
             for number, table in enumerate(cut_into_tables(batches, self.part_rows)):

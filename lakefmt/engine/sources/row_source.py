@@ -1,4 +1,4 @@
-"""Where the rows come from that functions are run over."""
+"""What the source of a job's rows is asked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RowSource(Protocol):
     def size_bytes(self) -> int | None:
         """About how many bytes the rows take in memory, None where nobody knows."""
 
-    def parts(self, parallelism: int, keep_in: str | None) -> Iterator[Any]:
+    def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[Any]:
         """Yield values that stand for some of the rows each; drawn as tasks can begin, and closed.
 
         Args:
