@@ -41,6 +41,14 @@ class Threads(ThreadPoolExecutor):
             job.run()
             return job.outcome
 
+    def call(self, function: Callable[[], object]) -> None:
+        """Have ``function`` called once; it raises nothing, and says by itself what came of it."""
+        once = _Once(function)
+        try:
+            super().submit(once.run)
+        except RuntimeError:
+            once.run()
+
 
 def map_in_threads(work: Callable[[T], R], items: Iterable[T], count: int, name: str) -> list[R]:
     """Return what ``work`` makes of each item, in order, ``count`` of them at a time; its first error is raised."""
@@ -48,12 +56,26 @@ def map_in_threads(work: Callable[[T], R], items: Iterable[T], count: int, name:
         return list(pool.map(work, items))
 
 
-class _Job(Generic[R]):
+class _Once:
     """A call that is made once, by whoever comes first."""
 
-    def __init__(self, call: Callable[[], R]) -> None:
+    __slots__ = ("_call", "_is_taken")
+
+    def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
         self._is_taken = threading.Lock()
+
+    def run(self) -> None:
+        """Make the call unless somebody else does."""
+        if self._is_taken.acquire(blocking=False):
+            self._call()
+
+
+class _Job(_Once, Generic[R]):
+    """A call whose outcome somebody asks for."""
+
+    def __init__(self, call: Callable[[], R]) -> None:
+        super().__init__(call)
         self.outcome: Future[Any] = Future()
 
     def __call__(self) -> R:

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakefmt.errors import InvalidInputError, ResourceError
+from lakefmt.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,18 +124,11 @@ def kernel_connection(
     """
     import duckdb
 
-    try:
-        Path(context.scratch).mkdir(mode=0o700, exist_ok=True)  # DuckDB would let others read what it spills
-    except OSError as error:
-        raise ResourceError(
-            f"There is no folder for rows that do not fit into memory: {error}",
-            hint="TMPDIR names the folder for temporary files",
-        ) from error
     with duckdb.connect(
         config={
             "threads": str(context.threads),
             "memory_limit": f"{duckdb_share(context.memory_bytes)}B",
-            "temp_directory": context.scratch,
+            "temp_directory": context.scratch.folder(),
             "preserve_insertion_order": "true" if preserve_order else "false",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",

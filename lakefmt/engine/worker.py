@@ -13,7 +13,6 @@ import faulthandler
 import fcntl
 import os
 import queue
-import shutil
 import signal
 import socket
 import sys
@@ -27,7 +26,8 @@ from lakefmt.engine.tasks.answers import decode_task, encode_error, encode_resul
 from lakefmt.engine.tasks.failures import explain_failure
 from lakefmt.engine.tasks.frames import receive_message, send_message
 from lakefmt.engine.tasks.pickling import decode, encode
-from lakefmt.engine.tasks.run import run_task, scratch_folders
+from lakefmt.engine.tasks.run import run_task
+from lakefmt.engine.tasks.scratch import delete_own_scratch
 from lakefmt.engine.tasks.surroundings import Versions
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class Worker:
 
 def _leave() -> None:
     """End at once: nobody is there any more to say anything to."""
-    for folder in scratch_folders():
-        shutil.rmtree(folder, ignore_errors=True)
+    delete_own_scratch()
     os._exit(0)
 
 

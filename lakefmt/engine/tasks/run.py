@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
-from itertools import chain, count, islice
-from pathlib import Path
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lakefmt.engine.tasks.failures import explain_failure
+from lakefmt.engine.tasks.scratch import Scratch
 from lakefmt.engine.tasks.task import Task, TaskContext
-from lakefmt.process_folders import name_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -22,7 +18,7 @@ if TYPE_CHECKING:
 
     from lakefmt.engine.tasks.executor import Executor, Resources
 
-__all__ = ["map_tasks", "run_task", "scratch_folders"]
+__all__ = ["map_tasks", "run_task"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,6 +26,7 @@ R = TypeVar("R")
 
 def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], bool]) -> R:
     """Run a task in this thread and return its result; raises what ``Executor.submit`` says."""
+    scratch = Scratch()
     context = TaskContext(
         task.stage,
         task.number,
@@ -37,8 +34,8 @@ def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], boo
         resources.task_memory_bytes if task.memory_bytes is None else task.memory_bytes,
         resources.threads,
         task.folder,
-        _name_scratch(),
         is_cancelled,
+        scratch,
     )
     try:
         return task.function(task.input, context)
@@ -48,14 +45,7 @@ def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], boo
             raise
         raise replacement from error
     finally:
-        if os.path.isdir(context.scratch):  # noqa: PTH112 - a task takes microseconds, and few have one
-            shutil.rmtree(context.scratch, ignore_errors=True)
-
-
-def scratch_folders() -> list[Path]:
-    """Return the scratch folders of this process's tasks that are there."""
-    prefix = Path(_name_scratch().rpartition("-")[0])
-    return list(prefix.parent.glob(f"{prefix.name}-*"))
+        scratch.delete()
 
 
 def map_tasks(
@@ -105,7 +95,8 @@ def map_tasks(
             pending
         ):  # what waits first: it would begin as soon as something that runs has ended
             future.cancel()
-        wait(pending)
+        if pending:
+            wait(pending)
         pending.clear()  # an error's traceback has this frame, which would have the error
 
 
@@ -121,17 +112,3 @@ class _Call(Generic[T, R]):
 
 def _never() -> bool:
     return False
-
-
-_runs = count()
-_scratch_names: tuple[int, str] | None = None
-
-
-def _name_scratch() -> str:
-    """Return a new name for a folder of this process; a task takes microseconds, so it is made of what is known."""
-    global _scratch_names
-    pid, names = os.getpid(), _scratch_names
-    if names is None or names[0] != pid:
-        prefix = name_folder("scratch").rpartition("-")[0]
-        names = _scratch_names = pid, os.path.join(tempfile.gettempdir(), prefix)  # noqa: PTH118
-    return f"{names[1]}-{next(_runs):08x}"

@@ -10,6 +10,8 @@ from lakefmt.errors import TaskCancelledError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lakefmt.engine.tasks.scratch import Scratch
+
 __all__ = ["Task", "TaskContext"]
 
 R = TypeVar("R")
@@ -27,7 +29,8 @@ class TaskContext:
         threads: so many of its own it may keep busy.
         folder: of the job, a local path or an fsspec URI; '' where the task writes no file. What is written there is
             named by stage, number and attempt, and published by an atomic rename.
-        scratch: a local folder for what does not outlive the attempt, such as spilled rows; it need not exist yet.
+        is_cancelled: whether nobody waits for the result any more; any thread may ask.
+        scratch: gives a local folder for what does not outlive the attempt, such as spilled rows.
     """
 
     stage: str
@@ -36,8 +39,8 @@ class TaskContext:
     memory_bytes: int
     threads: int
     folder: str
-    scratch: str
     is_cancelled: Callable[[], bool] = field(repr=False, compare=False)
+    scratch: Scratch = field(repr=False, compare=False)
 
     def check_cancelled(self) -> None:
         """Go on, or end here because the job is over; long tasks ask between batches.

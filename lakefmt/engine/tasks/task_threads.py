@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -31,14 +32,9 @@ class TaskThreads:
         self._count = count
         self._name = name
         self._is_closed = False
-        self.begin()
-        _living.add(self)
-
-    def begin(self) -> None:
-        """Start with nothing, as in a forked child, to which no thread comes along."""
         self._lock = threading.Lock()
         self._threads: Threads | None = None
-        self._futures: WeakSet[TaskFuture[Any]] = WeakSet()
+        self._unsettled: set[TaskFuture[Any]] = set()
 
     def submit(self, call: Callable[[], R], ask_to_end: Callable[[], object]) -> TaskFuture[R]:
         """Have ``call`` made, after those before it have begun.
@@ -56,41 +52,50 @@ class TaskThreads:
                 raise InvalidInputError("The executor is closed: it takes no task")
             if self._threads is None:
                 self._threads = Threads(self._count, self._name)
+                _with_threads.add(self)
             threads = self._threads
-            self._futures.add(future)
-        threads.submit(_settle, future, call)
+            self._unsettled.add(future)
+        threads.call(partial(self._settle, future, call))
         return future
 
     def close(self) -> None:
         """Cancel what is under way, wait for its end, and take no call any more."""
         with self._lock:
             self._is_closed = True
-            threads, futures = self._threads, list(self._futures)
+            threads, futures = self._threads, list(self._unsettled)
         # What waits first: else it would begin as soon as something that runs has ended.
         for future in [*(each for each in futures if not each.running()), *futures]:
             future.cancel()
         if threads is not None:
             threads.shutdown(wait=True)
 
+    def begin_in_child(self) -> None:
+        """Start with nothing in a forked child, to which no thread comes along."""
+        self._lock = threading.Lock()
+        self._threads = None
+        self._unsettled = set()
 
-def _settle(future: TaskFuture[R], call: Callable[[], R]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = call()
-    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-        future.set_exception(error)
-        del future  # which the error's traceback would keep, and it the error
-    else:
-        future.set_result(result)
+    def _settle(self, future: TaskFuture[R], call: Callable[[], R]) -> None:
+        try:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        finally:
+            self._unsettled.discard(future)
+            del future  # which the error's traceback would keep, and it the error
 
 
 def _begin_in_child() -> None:
-    for threads in list(_living):
-        threads.begin()
+    for threads in list(_with_threads):
+        threads.begin_in_child()
 
 
-_living: WeakSet[TaskThreads] = WeakSet()
+_with_threads: WeakSet[TaskThreads] = WeakSet()
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_begin_in_child)

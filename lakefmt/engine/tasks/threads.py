@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -48,9 +47,24 @@ class ThreadExecutor:
 
     def submit(self, task: Task[R]) -> TaskFuture[R]:
         """Have a task run; see ``Executor``."""
-        cancelled = threading.Event()
-        return self._threads.submit(partial(run_task, task, self._resources, cancelled.is_set), cancelled.set)
+        wish = _Wish()
+        return self._threads.submit(partial(run_task, task, self._resources, wish.was_made), wish.make)
 
     def close(self) -> None:
         """Cancel what is under way, wait for its end, and take no task any more."""
         self._threads.close()
+
+
+class _Wish:
+    """That a task end: an Event that nobody waits for, made in a tenth of the time."""
+
+    __slots__ = ("_was_made",)
+
+    def __init__(self) -> None:
+        self._was_made = False
+
+    def make(self) -> None:
+        self._was_made = True
+
+    def was_made(self) -> bool:
+        return self._was_made

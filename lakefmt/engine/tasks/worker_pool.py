@@ -8,14 +8,12 @@ process, or when it is killed, they end.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
-from pathlib import Path
 
 from lakefmt.databases import available_cores
+from lakefmt.engine.tasks.scratch import sweep_scratch
 from lakefmt.engine.tasks.worker_process import WorkerProcess
 from lakefmt.errors import WorkerStartError
-from lakefmt.process_folders import sweep_folders
 
 __all__ = ["WorkerPool", "workers"]
 
@@ -70,7 +68,7 @@ class WorkerPool:
         worker.kill()
         exit_code = worker.wait()
         self._all.discard(worker)
-        sweep_folders("scratch", Path(tempfile.gettempdir()))
+        sweep_scratch()
         return exit_code
 
     def end(self) -> None:
@@ -98,7 +96,7 @@ def workers() -> WorkerPool:
             _pool = WorkerPool()
             # Executors of concurrent.futures wait at the end for what runs; it is to end before.
             threading._register_atexit(_pool.end)  # type: ignore[attr-defined]  # noqa: SLF001 - as they do
-            sweep_folders("scratch", Path(tempfile.gettempdir()))
+            sweep_scratch()
         return _pool
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,8 @@ from lakefmt.engine.memory import (
     kernel_connection,
     parse_memory_limit,
 )
-from lakefmt.engine.tasks import TaskContext
+from lakefmt.engine.tasks import TaskContext, scratch
 from lakefmt.errors import InvalidInputError, ResourceError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GB = 1_000_000_000
 MIB = 1 << 20
@@ -153,23 +152,34 @@ def test_what_is_no_amount_of_memory_is_refused(limit: Any) -> None:
         parse_memory_limit(limit)
 
 
-def test_a_kernel_has_its_share_of_a_task_and_spills_to_the_tasks_folder(tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    context = TaskContext("s", 0, 0, 100 * MIB, 1, "", str(scratch), lambda: False)
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskContext:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "_known_prefix", None)
+    return TaskContext("s", 0, 0, 100 * MIB, 1, "", lambda: False, scratch.Scratch())
+
+
+def test_a_kernel_has_its_share_of_a_task_and_spills_to_the_tasks_folder(
+    tmp_path: Path, context: TaskContext
+) -> None:
     with kernel_connection(context) as connection:
+        folder = Path(context.scratch.folder())
         found = connection.execute(
             "SELECT current_setting('threads'), current_setting('temp_directory'), current_setting('TimeZone')"
         ).fetchone()
-        assert found == (1, str(scratch), "UTC")
+        assert found == (1, str(folder), "UTC")
         assert connection.execute("SELECT current_setting('memory_limit')").fetchone() == ("60.0 MiB",)
         assert duckdb_share(100 * MIB) == 60 * MIB
         connection.execute("CREATE TABLE t AS SELECT range AS a, hash(range) AS b FROM range(8_000_000)")
-        assert any(scratch.iterdir())
-        assert scratch.stat().st_mode & 0o077 == 0
+        assert any(folder.iterdir())
+        assert folder.stat().st_mode & 0o077 == 0
+    context.scratch.delete()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kernel_without_a_place_to_spill_to_is_a_typed_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    context = TaskContext("s", 0, 0, 100 * MIB, 1, "", str(tmp_path / "file" / "scratch"), lambda: False)
+def test_a_kernel_without_a_place_to_spill_to_is_a_typed_error(
+    tmp_path: Path, context: TaskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(ResourceError, match="no folder for rows"), kernel_connection(context):
         pass

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lakefmt.engine.tasks import TaskContext
+from lakefmt.engine.tasks.scratch import Scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +15,9 @@ ContextMaker = Callable[..., TaskContext]
 
 
 @pytest.fixture
-def context_of(tmp_path: Path) -> ContextMaker:
+def context_of(tmp_path: Path) -> Iterator[ContextMaker]:
     """Makes the context of a task in a job folder of its own, never cancelled."""
+    scratch = Scratch()
 
     def make(
         number: int = 0,
@@ -25,8 +27,8 @@ def context_of(tmp_path: Path) -> ContextMaker:
         stage: str = "map",
         folder: str | None = None,
     ) -> TaskContext:
-        scratch = str(tmp_path / f"scratch-{stage}-{number}-{attempt}")
         place = str(tmp_path) if folder is None else folder
-        return TaskContext(stage, number, attempt, memory_bytes, 1, place, scratch, lambda: False)
+        return TaskContext(stage, number, attempt, memory_bytes, 1, place, lambda: False, scratch)
 
-    return make
+    yield make
+    scratch.delete()

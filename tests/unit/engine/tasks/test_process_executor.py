@@ -37,6 +37,8 @@ PATIENCE_S = 60.0
 
 
 class TestProcessExecutor(ExecutorContract):
+    MAKE = "from lakefmt.engine.tasks.processes import ProcessExecutor; executor = ProcessExecutor(2)"
+
     @pytest.fixture
     def executor(self) -> Iterator[ProcessExecutor]:
         with closing(ProcessExecutor(2, memory_bytes=64 << 20)) as executor:
@@ -129,7 +131,7 @@ class TestWhatTravels:
         assert found.equals(rows.append_column("m", rows["n"]))
 
     def test_a_thousand_buffers(self, executor: ProcessExecutor) -> None:
-        batches = [pa.record_batch({"n": pa.array([n] * 20_000, pa.int64())}) for n in range(1_000)]
+        batches = [pa.record_batch({"n": pa.array([n] * 9_000, pa.int64())}) for n in range(1_100)]
         assert run(executor, lambda given, _: given[::-1], batches) == batches[::-1]
 
     def test_what_can_be_imported_goes_by_its_name(self) -> None:
@@ -278,8 +280,7 @@ class TestDeath:
         self, executor: ProcessExecutor, tmp_path: Path
     ) -> None:
         def spill_and_die(path: str, context: TaskContext) -> None:
-            Path(context.scratch).mkdir()
-            Path(path).write_text(context.scratch)
+            Path(path).write_text(context.scratch.folder())
             os.kill(os.getpid(), signal.SIGKILL)
 
         with pytest.raises(WorkerLostError):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class TestThreadExecutor(ExecutorContract):
+    MAKE = "from lakefmt.engine.tasks import ThreadExecutor; executor = ThreadExecutor(2)"
+
     @pytest.fixture
     def executor(self) -> Iterator[ThreadExecutor]:
         with closing(ThreadExecutor(2, memory_bytes=64 << 20)) as executor:

@@ -34,9 +34,8 @@ def pid(value, context):
 
 def stand_by(folder, context):
     path = os.path.join(folder, f"worker-{os.getpid()}")
-    os.makedirs(context.scratch)
     with open(path + ".part", "w") as file:
-        file.write(context.scratch)
+        file.write(context.scratch.folder())
     os.rename(path + ".part", path)
     time.sleep(600)
 
