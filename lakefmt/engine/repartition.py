@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lakefmt.engine.exchange import HashKey, ShuffleInput
     from lakefmt.engine.jobs import StageOutputs
     from lakefmt.engine.jobs.partition_runs import PartitionRun
-    from lakefmt.engine.map_job import RowReader, RowSource
+    from lakefmt.engine.sources import RowReader, RowSource
     from lakefmt.engine.tasks import TaskContext
 
     PartitionFunction = Callable[[int, Iterator[pa.RecordBatch], TaskContext], Any]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lakefmt.engine.exchange import Exchange
     from lakefmt.engine.jobs import Source
     from lakefmt.engine.jobs.partition_runs import PartitionRun
-    from lakefmt.engine.map_job import RowReader
+    from lakefmt.engine.sources import RowReader
     from lakefmt.engine.tasks import TaskContext
 
 __all__ = ["partition_bytes", "shuffle_input", "single_partitions", "write_part"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from lakefmt.engine.exchange import SortKey, SortKeys
     from lakefmt.engine.jobs import StageOutputs
     from lakefmt.engine.jobs.partition_runs import PartitionRun
-    from lakefmt.engine.map_job import RowReader, RowSource
+    from lakefmt.engine.sources import RowReader, RowSource
     from lakefmt.engine.tasks import TaskContext
 
     SortedFunction = Callable[[Iterator[pa.RecordBatch], TaskContext], Any]
@@ -235,8 +234,7 @@ def _cut_and_sort(
     sample = sample_keys(read_shuffle(rows, context), keys, _PART_SAMPLED, context)
     bounds = choose_bounds([sample], 2 * -(-size // limit_bytes))
     exchange = Exchange(rows.exchange.wire_schema, RangePartitioning(keys, bounds))
-    Path(context.scratch).mkdir(parents=True, exist_ok=True)
-    here = replace(context, folder=context.scratch, stage=f"{context.stage}-cut{cuts}")
+    here = replace(context, folder=context.scratch.folder(), stage=f"{context.stage}-cut{cuts}")
     file = write_shuffle_file(exchange, read_shuffle(rows, context), here)
     whole = ShuffleInput.of(exchange, [file], 0, exchange.partitions)
     for _, partition in single_partitions(whole):

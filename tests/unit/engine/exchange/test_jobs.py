@@ -14,11 +14,11 @@ import pytest
 
 from lakefmt.engine import ReadSpec, ReadTask
 from lakefmt.engine.exchange import HashKey, HashPartitioning, SortKey
-from lakefmt.engine.file_rows import FileRows
 from lakefmt.engine.jobs import job_folder, run_job, start_metrics
 from lakefmt.engine.repartition import repartition_job
 from lakefmt.engine.sort import sort_job
-from lakefmt.engine.streamed_rows import StreamedRows
+from lakefmt.engine.sources.file_rows import FileRows
+from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.engine.tasks.processes import ProcessExecutor
 from lakefmt.errors import InvalidInputError, OutOfMemoryError, StoreError
