@@ -161,7 +161,7 @@ def test_a_partition_larger_than_memory_is_cut_on_disk(tmp_path):
 
     def watching(batches, context):
         table = all_in_order(batches, context)
-        cuts.extend(sorted(path.name for path in Path(context.scratch).glob("*.arrow")))
+        cuts.extend(sorted(path.name for path in Path(context.scratch.folder()).glob("*.arrow")))
         return table
 
     table = TABLE.set_column(1, "k", pa.array(numbers))
