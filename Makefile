@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 LATEST := .venv-latest
+PEERS := .venv-peers
 SPARK := .venv-spark
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
@@ -83,11 +84,18 @@ $(SPARK)/.ready: tests/interop_spark/requirements.txt
 interop-spark: setup $(SPARK)/.ready  ## real Spark writes for us and reads ours; needs Java 17 and Maven Central
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/interop_spark
 
+$(PEERS)/.ready: benchmarks/requirements-peers.txt  # engines that the benchmarks compare with, in an environment of their own
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
+	touch $@
+
 bench: setup  ## side-by-side measurements against peers -> docs/benchmarks.md
+	-$(MAKE) $(PEERS)/.ready
 	$(BIN)/python -m benchmarks
 
 bench-smoke: setup  ## the benchmarks on small data, to see that they run
+	-$(MAKE) $(PEERS)/.ready
 	$(BIN)/python -m benchmarks --quick
 
 clean:
-	rm -rf $(VENV) $(LATEST) $(SPARK) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(LATEST) $(PEERS) $(SPARK) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

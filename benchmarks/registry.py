@@ -28,6 +28,8 @@ BENCHMARKS = (
     "open_without_checkpoint",
     "scan_deleted_rows",
     "sql_queries",
+    "repartition",
+    "sort_records",
     "files_touched",
     "import_time",
     "append_memory",

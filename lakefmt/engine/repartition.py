@@ -50,6 +50,7 @@ def repartition_job(
     function: PartitionFunction,
     *,
     parallelism: int,
+    folder: str | None = None,
     target_bytes: int = PARTITION_BYTES,
 ) -> Job:
     """Return the job that brings rows with equal keys together; its results are tuples of ``PartitionResult``.
@@ -66,6 +67,7 @@ def repartition_job(
             what it writes is named by stage, task and attempt. It goes to workers: a function of a module, or whatever
             cloudpickle takes.
         parallelism: tasks that run at once.
+        folder: the job's, where rows are kept that a source cannot give again; None to keep such rows in memory.
         target_bytes: a task reads partitions together up to so many bytes.
 
     Raises:
@@ -83,7 +85,7 @@ def repartition_job(
     shuffle = Stage(
         "shuffle",
         _Shuffle(source.reader, exchange),
-        lambda _: source.parts(parallelism),
+        lambda _: source.parts(parallelism, folder),
         split=source.split,
         describe=source.describe,
     )

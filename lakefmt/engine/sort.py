@@ -66,6 +66,7 @@ def sort_job(
     function: SortedFunction,
     *,
     parallelism: int,
+    folder: str | None = None,
     key_source: RowSource | None = None,
     size_bytes: int | None = None,
     target_bytes: int = PARTITION_BYTES,
@@ -78,6 +79,7 @@ def sort_job(
         function: is given rows in order, all of which are before those of the next result, and the task's context; as in
             ``repartition_job``.
         parallelism: tasks that run at once.
+        folder: the job's, where rows are kept that a source cannot give again; None to keep such rows in memory.
         key_source: the same rows in the same parts, or a random part of them, with the keys' columns alone.
         size_bytes: of all rows, about; None where nobody knows.
         target_bytes: partitions are to be of so many bytes.
@@ -112,14 +114,14 @@ def sort_job(
     sample = Stage(
         "sample",
         _Sample(sampled.reader, keys),
-        lambda _: sampled.parts(parallelism),
+        lambda _: sampled.parts(parallelism, folder),
         split=sampled.split,
         describe=sampled.describe,
     )
     shuffle = Stage(
         "shuffle",
         _Shuffle(source.reader),
-        lambda _: source.parts(parallelism),
+        lambda _: source.parts(parallelism, folder),
         reads=("sample",),
         bind=bind_part,
         split=source.split,
