@@ -7,7 +7,7 @@ SPARK := .venv-spark
 BIN := $(VENV)/bin
 EXTRAS := s3,gcs,azure,demo,interop,dev
 
-.PHONY: help setup emulators demo test test-latest interop-spark soak soak-damage soak-bytes soak-schedules soak-processes soak-jobs check format lint types imports bench bench-smoke clean
+.PHONY: help setup emulators demo test test-latest interop-spark soak soak-damage soak-bytes soak-schedules soak-processes soak-jobs soak-queries check format lint types imports bench bench-smoke clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -34,9 +34,9 @@ demo: setup  ## the main job on real data: 336,776 flights, four writers, time t
 test: setup  ## all tests
 	$(BIN)/python -m pytest -n 2
 
-soak: setup  ## long runs from seeds of the clock, some fifteen minutes: damaged tables, writers under faults, killed processes, jobs that lose workers and files
+soak: setup  ## long runs from seeds of the clock, some fifteen minutes: damaged tables, writers under faults, killed processes, jobs that lose workers and files, queries
 	-VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[soak]'
-	$(MAKE) --keep-going soak-damage soak-bytes soak-schedules soak-processes soak-jobs
+	$(MAKE) --keep-going soak-damage soak-bytes soak-schedules soak-processes soak-jobs soak-queries
 
 soak-damage:
 	LAKEFMT_SOAK=15 $(BIN)/python -m pytest -n 2 -q --timeout 3600 $(wildcard tests/properties/test_fuzz_*.py) tests/stateful
@@ -52,6 +52,10 @@ soak-processes:
 
 soak-jobs:
 	LAKEFMT_SOAK=15 $(BIN)/python -m pytest -q --timeout 3600 tests/properties/test_job_faults.py
+
+soak-queries:
+	LAKEFMT_TPC_SCALE=0.1 $(BIN)/python -m pytest -n 2 -q --timeout 3600 tests/end_to_end/test_tpc_queries.py
+	LAKEFMT_SOAK=15 $(BIN)/python -m pytest -q --timeout 3600 tests/properties/test_sql_properties.py
 
 check: format lint types imports test  ## format, lint, types, import contract and tests
 

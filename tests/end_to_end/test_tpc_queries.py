@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import lakefmt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCALE = 0.01
+SCALE = float(os.environ.get("LAKEFMT_TPC_SCALE", "0.01"))
 # Tables in several files, or partitioned, so that conditions leave files out and one name stands for many files.
 PARTS = {"lineitem": 4, "orders": 3, "store_sales": 4, "web_sales": 3, "catalog_sales": 3, "date_dim": 5}
 PARTITIONED = {"nation": ["n_regionkey"], "supplier": ["s_nationkey"], "store": ["s_state"]}
