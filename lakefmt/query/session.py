@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -13,13 +13,14 @@ from lakefmt.engine.gather import gather_tables
 from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import failed_query, kind_of_streamed
+from lakefmt.query.interrupts import InterruptibleCalls
 from lakefmt.query.sources import TableSource
 from lakefmt.scan.duckdb_source import plan_duckdb_source
 from lakefmt.scan.plan import plan_scan
 from lakefmt.scan.read import read_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import duckdb
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from lakefmt.scan.duckdb_source import DuckdbSource
 
 __all__ = ["Session", "TablePlan"]
+
+_T = TypeVar("_T")
 
 _BATCH_ROWS = 122_880  # of a row group of DuckDB's
 
@@ -80,6 +83,10 @@ class Session:
     limits: MemoryLimits
     tables: list[TablePlan] = field(default_factory=list)
     has_vectors: bool = False
+    _calls: InterruptibleCalls = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._calls = InterruptibleCalls(self.cursor)
 
     @classmethod
     def open(
@@ -162,17 +169,21 @@ class Session:
         """Run the query and return no more than so many rows."""
         if self.parameters is None:
             relation = self.relation().limit(count)  # DuckDB sorts and reads less for it
-            try:
-                return relation_to_table(relation)
-            except Exception as error:
-                raise self.explain_failure(error) from error
+            return self._call(lambda: relation_to_table(relation))
         reader = self._reader(count)
         batches = list(itertools.islice(self._drawn(reader), 1))
         return pa.Table.from_batches(batches, reader.schema)
 
+    def explain(self, *, analyze: bool) -> str:
+        """Return DuckDB's plan as JSON, run where it is to be analyzed; '' where it has none (DESCRIBE of a view)."""
+        text = f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {self.text}"
+        rows = self._call(lambda: self.cursor.execute(text, self.parameters).fetchall())
+        return str(rows[-1][-1]) if rows else ""
+
     def _reader(self, batch_rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
         """Begin to run the query; rows are made as they are drawn."""
-        try:
+
+        def begin() -> pa.RecordBatchReader:
             # A relation with values is run at once by DuckDB 1, and kept whole; what 2 keeps whole is a statement's result.
             if self.parameters is not None and hasattr(self.cursor, "fetch_record_batch"):
                 made: Any = self.cursor.execute(self.text, self.parameters)
@@ -182,28 +193,25 @@ class Session:
                 to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_arrow_reader
             # Without a size DuckDB gathers a million rows.
             reader: pa.RecordBatchReader = to_reader(batch_rows)
-        except Exception as error:
-            raise self.explain_failure(error) from error
-        return reader
+            return reader
+
+        return self._call(begin)
 
     def _drawn(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        except Exception as error:
-            raise self.explain_failure(error) from error
+        batches = iter(reader)
+        while (batch := self._call(lambda: next(batches, None))) is not None:
+            yield batch
 
-    def explain(self, *, analyze: bool) -> str:
-        """Return DuckDB's plan as JSON, run where it is to be analyzed; '' where it has none (DESCRIBE of a view)."""
+    def _call(self, call: Callable[[], _T]) -> _T:
+        """Return what a call into DuckDB returns; its errors are told as ours."""
         try:
-            rows = self.cursor.execute(
-                f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {self.text}", self.parameters
-            ).fetchall()
+            return self._calls.run(call)
         except Exception as error:
             raise self.explain_failure(error) from error
-        return str(rows[-1][-1]) if rows else ""
 
     def close(self) -> None:
         """End the session."""
+        self._calls.close()
         self.cursor.close()
 
     def explain_failure(self, error: BaseException) -> BaseException:

@@ -79,6 +79,13 @@ class Stage:
         """Say what came of it."""
         self._print(Text(_INDENT + text, style=style))
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines as they are, cut where a terminal is too narrow for them."""
+        console = stdout()
+        if not self._quiet:
+            for line in lines:
+                console.print(Text((_INDENT + line).rstrip()), no_wrap=True, overflow="ellipsis")
+
     def found(self, **facts: Any) -> None:
         """Keep facts of this step for the JSON document; nothing is printed."""
         self._steps[-1].update(facts)

@@ -32,7 +32,7 @@ def test_demo_on_disk_does_the_main_job(tmp_path):
     result = run(tmp_path / "flights", "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     document = orjson.loads(result.stdout)
-    create, append, read, travel, history, overwrite, duckdb = document["steps"]
+    create, append, read, travel, history, overwrite, sql, duckdb = document["steps"]
     assert (create["version"], create["num_columns"]) == (0, 19)
     assert (append["num_rows"], append["num_files"], append["num_commits"]) == (_FLIGHTS, 12, 12)
     assert (read["num_files_read"], read["num_files"]) == (1, 12)
@@ -40,6 +40,8 @@ def test_demo_on_disk_does_the_main_job(tmp_path):
     assert travel["version"] == 6
     assert [each["version"] for each in history["commits"]] == [12, 11, 10, 9, 8]
     assert overwrite["num_rows_before"] - overwrite["num_rows"] == _CANCELLED_IN_JUNE
+    assert (sql["num_rows"], sql["num_files_read"], sql["num_files"]) == (3, 1, 12)
+    assert 0 < sql["read_bytes"] < 474 * 1024  # of the file's 19 columns 7 are looked at
     assert duckdb["num_rows"] == _FLIGHTS - _CANCELLED_IN_JUNE
     assert lakefmt.open(tmp_path / "flights").version == 13
 

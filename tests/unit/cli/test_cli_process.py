@@ -106,6 +106,52 @@ def test_ctrl_c_ends_the_command_quietly(wide):
     process.stderr.close()
 
 
+@pytest.mark.parametrize("more", [[], ["--analyze"]], ids=["rows", "analysis"])
+def test_ctrl_c_ends_a_query_within_its_one_call_of_duckdb(more):
+    endless = "SELECT count(*) FROM range(100000) a, range(10000000) b WHERE hash(a.range + b.range) % 3 = 1"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _QUERY_THAT_TELLS_ITS_BEGIN, "sql", endless, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr.readline() == b"begun\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert process.stdout.read() == b""
+    assert set(process.stderr.read().splitlines()) <= {b"begun"}
+    process.stdout.close()
+    process.stderr.close()
+
+
+_QUERY_THAT_TELLS_ITS_BEGIN = """
+import sys
+from lakefmt.query.interrupts import InterruptibleCalls
+
+run = InterruptibleCalls.run
+def telling(self, call):
+    print("begun", file=sys.stderr, flush=True)
+    return run(self, call)
+
+InterruptibleCalls.run = telling
+from lakefmt.cli import main
+main()
+"""
+
+
+def test_reader_that_goes_away_ends_a_query_quietly():
+    process = subprocess.Popen(
+        [*_COMMAND, "sql", "SELECT * FROM range(100000000)", "-f", "csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.read(10) == b'"range"\n0\n'
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
 def test_output_in_ascii_escapes_what_it_cannot_show(tmp_path):
     lakefmt.write(tmp_path / "names", pa.table({"name": ["Zürich"]}))
     result = run("head", tmp_path / "names", env={**os.environ, "PYTHONIOENCODING": "ascii"})
