@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,15 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakefmt.engine.exchange import SortKey
 from lakefmt.engine.functions.map_job import MapSettings, Step, map_job
 from lakefmt.engine.functions.row_function import RowFunction
 from lakefmt.engine.jobs import Bounds, JobMetrics, job_folder, run_job, start_metrics
 from lakefmt.engine.jobs.rows import open_rows
+from lakefmt.engine.sort import sort_job
 from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.engine.tasks.processes import ProcessExecutor
 from lakefmt.testing.job_faults import FaultyExecutor
-from lakefmt.testing.task_faults import TaskFault, TaskFaults
+from lakefmt.testing.task_faults import PASSING, TaskFault, TaskFaults
 
 # So many that no bound is met by chance; the bounds are tested where each case is made by hand.
 PATIENT = Bounds(failures=40, losses=40, lost_workers=10_000, lost_outputs=40)
@@ -71,15 +74,24 @@ def run(
 ) -> tuple[Counter, JobMetrics]:
     parallelism = executor.resources.parallelism
     source = StreamedRows(ROWS, lambda: iter_batches(table), 300, "the table")
-    job = map_job(source, STEPS[kind], MapSettings(100, parallelism, memory, 1000, folder))
+    if kind == "sort":
+        keys = (SortKey("key", nulls_first=True), SortKey("id", descending=True))
+        job = sort_job(source, keys, table_of, parallelism=parallelism, target_bytes=4000)
+    else:
+        job = map_job(source, STEPS[kind], MapSettings(100, parallelism, memory, 1000, folder))
     metrics = start_metrics(job, executor)
-    rows: Counter[Any] = Counter()
+    opened = None if kind == "sort" else open_rows
     with closing(
-        run_job(job, executor, folder=folder, open_result=open_rows, metrics=metrics, bounds=PATIENT)
+        run_job(job, executor, folder=folder, open_result=opened, metrics=metrics, bounds=PATIENT)
     ) as results:
-        for result in results:
-            rows.update(tuple(row.values()) for row in result.to_pylist())
-    return rows, metrics
+        rows = [tuple(row.values()) for result in results for row in result.to_pylist()]
+    if kind == "sort":
+        assert rows == sorted(rows, key=lambda row: (row[0] is not None, row[0] or "", -row[1]))
+    return Counter(rows), metrics
+
+
+def table_of(batches, context):
+    return pa.Table.from_batches(batches, ROWS)
 
 
 def iter_batches(table):
@@ -87,7 +99,7 @@ def iter_batches(table):
 
 
 def expected(table: pa.Table, kind: str) -> Counter:
-    if kind in ("map", "repartition"):
+    if kind in ("map", "repartition", "sort"):
         return Counter(tuple(row.values()) for row in table.to_pylist())
     groups: dict[Any, list[int]] = {}
     for row in table.to_pylist():
@@ -95,9 +107,9 @@ def expected(table: pa.Table, kind: str) -> Counter:
     return Counter((key, len(ids), sum(ids)) for key, ids in groups.items())
 
 
-def check(disturbed, table, kind, tmp_path):
+def check(executor, table, kind, tmp_path):
     with job_folder(tmp_path) as folder:
-        rows, metrics = run(table, kind, disturbed, folder)
+        rows, metrics = run(table, kind, executor, folder)
     assert rows == expected(table, kind), f"{kind} over {table.num_rows} rows\n{metrics}"
     assert list(tmp_path.iterdir()) == []
     assert sum(stage.rows_in for stage in metrics.stages[:1]) >= table.num_rows
@@ -112,23 +124,26 @@ def faults(draw: Any, attempts: int = 2) -> tuple[TaskFaults, float]:
     return TaskFaults(seed, share, attempts=attempts, delay_s=0.002), draw(st.sampled_from([0.0, 0.3]))
 
 
-KINDS = st.sampled_from(sorted(STEPS))
+def disturbed(executor: Any, kind: str, faults: TaskFaults, lost_files: float) -> FaultyExecutor:
+    # A partition of a sort is a unit: where it is too much the job ends, and rightly so (it sorts on disk before).
+    kinds = tuple(each for each in PASSING if kind != "sort" or each is not TaskFault.OUT_OF_MEMORY)
+    return FaultyExecutor(executor, replace(faults, kinds=kinds), lost_files=lost_files)
+
+
+KINDS = st.sampled_from(sorted([*STEPS, "sort"]))
 
 
 @given(tables(), KINDS, faults())
-@settings(max_examples=max(40, settings().max_examples))
 def test_job_on_threads_gives_the_same_rows_whatever_fails(tmp_path_factory, table, kind, found):
     with closing(ThreadExecutor(2)) as executor:
-        disturbed = FaultyExecutor(executor, found[0], lost_files=found[1])
-        check(disturbed, table, kind, tmp_path_factory.mktemp("jobs"))
+        check(disturbed(executor, kind, *found), table, kind, tmp_path_factory.mktemp("jobs"))
 
 
 @given(tables(900), KINDS, faults(attempts=1))
 @settings(max_examples=max(4, settings().max_examples // 10))
 def test_job_on_processes_gives_the_same_rows_whoever_is_killed(tmp_path_factory, table, kind, found):
     with closing(ProcessExecutor(2)) as executor:
-        disturbed = FaultyExecutor(executor, found[0], lost_files=found[1])
-        check(disturbed, table, kind, tmp_path_factory.mktemp("jobs"))
+        check(disturbed(executor, kind, *found), table, kind, tmp_path_factory.mktemp("jobs"))
 
 
 @pytest.mark.parametrize("fault", [TaskFault.KILL_BEFORE, TaskFault.KILL_AFTER, TaskFault.OUT_OF_MEMORY])
