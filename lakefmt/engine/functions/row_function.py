@@ -45,7 +45,7 @@ class RowFunction:
     def name(self) -> str:
         """What the function is called in messages."""
         named = getattr(self.function, "__qualname__", None) or type(self.function).__qualname__
-        return str(named).replace("<locals>.", "")
+        return str(named).rpartition("<locals>.")[2]
 
     def _as_table(self, returned: Any) -> pa.Table:
         if isinstance(returned, pa.Table):
