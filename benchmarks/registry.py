@@ -28,6 +28,7 @@ BENCHMARKS = (
     "open_without_checkpoint",
     "scan_deleted_rows",
     "sql_queries",
+    "first_queries",
     "repartition",
     "sort_records",
     "files_touched",

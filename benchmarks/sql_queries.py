@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.registry import Settings
     from lakefmt import Table
 
-__all__ = ["measure"]
+__all__ = ["measure", "numbers", "write_copies", "write_files"]
 
 
 def measure(settings: Settings) -> tuple[Comparison, ...]:
@@ -49,7 +49,7 @@ def _tpch(settings: Settings) -> Comparison:
     tables: dict[str, Table] = {}
     for (name,) in source.sql("SELECT table_name FROM duckdb_tables()").fetchall():
         rows = source.sql(f"FROM {name}").to_arrow_table()
-        tables[name] = _write_files(settings.folder / name, rows, 8 if name in ("orders", "lineitem") else 1)
+        tables[name] = write_files(settings.folder / name, rows, 8 if name in ("orders", "lineitem") else 1)
     source.close()
     plain = _plain_views({name: _paths(table) for name, table in tables.items()})
 
@@ -73,7 +73,7 @@ def _tpch(settings: Settings) -> Comparison:
 
 
 def _small(settings: Settings) -> Comparison:
-    table = _write_files(settings.folder / "small", _numbers(10_000), 10)
+    table = write_files(settings.folder / "small", numbers(10_000), 10)
     plain = _plain_views({"t": _paths(table)})
     text = "SELECT city, sum(x) AS total FROM t GROUP BY city ORDER BY city"
 
@@ -97,7 +97,7 @@ def _small(settings: Settings) -> Comparison:
 def _planning(settings: Settings) -> Comparison:
     """Planning alone beside doing nothing: the difference is what a query pays."""
     files = settings.scaled(full=10_000, quick=100)
-    table = _write_copies(settings.folder / "many", files)
+    table = write_copies(settings.folder / "many", files)
 
     def plan() -> int:
         import lakefmt
@@ -118,7 +118,7 @@ def _planning(settings: Settings) -> Comparison:
 
 def _points(settings: Settings) -> tuple[Comparison, ...]:
     files = settings.scaled(full=1_000, quick=20)
-    table = _write_files(settings.folder / "points", _numbers(files * 2_000), files)
+    table = write_files(settings.folder / "points", numbers(files * 2_000), files)
     place = table.uri.removeprefix("file://")
     plain, delta = _plain_views({"t": _paths(table)}), connect_duckdb_with_delta()
     delta.execute(f"CREATE VIEW t AS FROM delta_scan('{place}')")
@@ -204,7 +204,7 @@ def _generate_tpch(scale: float) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
     return connection, [text for (text,) in connection.sql("SELECT query FROM tpch_queries()").fetchall()]
 
 
-def _numbers(rows: int) -> pa.Table:
+def numbers(rows: int) -> pa.Table:
     return pa.table(
         {
             "id": pa.array(range(rows), pa.int64()),
@@ -214,7 +214,7 @@ def _numbers(rows: int) -> pa.Table:
     )
 
 
-def _write_files(folder: Path, rows: pa.Table, files: int) -> Table:
+def write_files(folder: Path, rows: pa.Table, files: int) -> Table:
     """Write a table of so many files; a checkpoint is left to the log's own rules."""
     import lakefmt
 
@@ -225,13 +225,13 @@ def _write_files(folder: Path, rows: pa.Table, files: int) -> Table:
     return lakefmt.open(folder)
 
 
-def _write_copies(folder: Path, files: int) -> Table:
+def write_copies(folder: Path, files: int) -> Table:
     """Write a table of many files by linking one: what is measured opens none of them."""
     import os
 
     import lakefmt
 
-    table = _write_files(folder, _numbers(100), 1)
+    table = write_files(folder, numbers(100), 1)
     (path,) = table.files()["log_path"].to_pylist()
     log = folder / "_delta_log"
     actions = [json.loads(line) for line in (log / f"{1:020}.json").read_text().splitlines()]
