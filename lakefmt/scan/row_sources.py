@@ -29,4 +29,16 @@ def scan_rows(scan: Scan, batch_rows: int) -> RowSource:
         plan.snapshot.version,
         plan.files.size_bytes,
         partial(plan_tasks, store, plan),
+        partial(_count, scan),
     )
+
+
+def _count(scan: Scan) -> int | None:
+    """Return how many rows a scan has, by the log alone."""
+    if scan.predicate is not None:
+        return None
+    import pyarrow.compute as pc
+
+    files = scan._counted_plan.files  # noqa: SLF001
+    counts: Any = pc.subtract(files.num_records(), files.deleted_rows)
+    return None if counts.null_count else int(pc.sum(counts).as_py() or 0)

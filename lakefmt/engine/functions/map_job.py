@@ -142,6 +142,7 @@ def _source_stage(name: str, task: MapTask, source: RowSource, settings: MapSett
         describe=source.describe,
         way_out=_WAY_OUT,
         summarize=_describe_partitions,
+        total_rows=lambda _: source.count_rows(),
     )
 
 
@@ -156,6 +157,7 @@ def _reading_stage(name: str, task: MapTask, reading: _Reading) -> Stage:
         describe=partial(_describe_run, reading.exchange),
         way_out=_KEYED_WAY_OUT,
         summarize=_describe_partitions,
+        total_rows=reading.total_rows,
     )
 
 
@@ -246,6 +248,12 @@ class _Reading:
             else:
                 found.append(ShuffleInput.of(self.exchange, files, partition, partition + 1, run.slices))
         return tuple(each for each in found if each.files)
+
+    def total_rows(self, outputs: StageOutputs) -> int:
+        combined = self._combined(outputs)
+        sent = sum((source.value.partition_rows for source in outputs[self.sender]), np.zeros(1, np.int64))
+        apart = sum(int(sent[partition]) for partition in combined)
+        return int(sent.sum()) - apart + sum(file.rows for files in combined.values() for file in files)
 
     def _combined(self, outputs: StageOutputs) -> dict[int, list[ShuffleFile]]:
         found: dict[int, list[ShuffleFile]] = {}

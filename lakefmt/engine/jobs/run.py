@@ -144,7 +144,7 @@ class _Run:
             attempt = self.state.next_attempt(more_results=more)
             if attempt is None:
                 return
-            self._progress.begin(attempt.stage)
+            self._progress.begin(attempt.stage, self.state)
             task = Task(
                 MeasuredFunction(attempt.stage.function, self._alone),
                 attempt.input,
@@ -190,9 +190,11 @@ class _Progress:
         self._sink = sink
         self._numbers: dict[str, int] = {}
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, stage: Stage, state: JobState) -> None:
         if self._sink is not None and stage.name not in self._numbers:
-            self._numbers[stage.name] = self._sink.start(stage.name, stage.total_rows)
+            self._numbers[stage.name] = self._sink.start(
+                stage.name, stage.total_rows(state.outputs_read(stage))
+            )
 
     def advance(self, stage: Stage, rows: int) -> None:
         if self._sink is not None:

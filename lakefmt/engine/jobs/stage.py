@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import InvalidInputError
@@ -62,6 +62,10 @@ def _cannot_split(_: Any) -> Sequence[Any]:
     return ()
 
 
+def _unknown(_: StageOutputs) -> int | None:
+    return None
+
+
 def _nothing_to_say(_: Sequence[Source]) -> Sequence[str]:
     return ()
 
@@ -84,7 +88,8 @@ class Stage:
         describe: names what a part is about, in errors.
         way_out: what somebody may do for whom a unit is too much memory.
         summarize: says of the outputs, when all are there, what is worth knowing of them; for the metrics.
-        total_rows: rows that the stage will read, None where nobody knows; for progress.
+        total_rows: tells of the outputs how many rows the stage will read, None where nobody knows; asked only where
+            progress is shown.
     """
 
     name: str
@@ -96,7 +101,7 @@ class Stage:
     describe: Callable[[Any], str] = str
     way_out: str = "Raise memory_limit"
     summarize: Callable[[Sequence[Source]], Sequence[str]] = _nothing_to_say
-    total_rows: int | None = None
+    total_rows: Callable[[StageOutputs], int | None] = _unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,6 @@ class Job:
 
     stages: tuple[Stage, ...]
     ordered: bool = False
-    names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         known: set[str] = set()
@@ -122,4 +126,3 @@ class Job:
             known.add(stage.name)
         if not known:
             raise InvalidInputError("A job has at least one stage")
-        object.__setattr__(self, "names", frozenset(known))

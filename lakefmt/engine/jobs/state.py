@@ -78,7 +78,7 @@ class JobState:
                 number = task.attempts
                 task.attempts += 1
                 task.running = number
-                outputs = self._outputs_read(state)
+                outputs = self.outputs_read(state.stage)
                 return Attempt(state.stage, task.number, number, state.stage.bind(task.part, outputs))
         return None
 
@@ -175,16 +175,17 @@ class JobState:
         """How many tasks of the last stage were begun whose results were not taken."""
         return len(self._results)
 
+    def outputs_read(self, stage: Stage) -> StageOutputs:
+        """Return the accepted outputs of the stages that one reads."""
+        return {name: self.outputs(name) for name in stage.reads}
+
     def outputs(self, stage: str) -> tuple[Source, ...]:
         """Return a stage's accepted outputs in the order of its parts."""
         return self._stages[stage].accepted_sources()
 
-    def _outputs_read(self, state: _StageState) -> StageOutputs:
-        return {name: self._stages[name].accepted_sources() for name in state.stage.reads}
-
     def _draw(self, state: _StageState) -> _Task | None:
         if state.parts is None:
-            state.parts = iter(state.stage.plan(self._outputs_read(state)))
+            state.parts = iter(state.stage.plan(self.outputs_read(state.stage)))
         if state.is_drawn:
             return None
         try:

@@ -29,6 +29,10 @@ _MOST_FILES = 1000
 _DECODED = 3
 
 
+def _unknown() -> int | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class FileRows:
     """Data files of a table as the source of a job: ``RowSource``. A part is a run of read tasks.
@@ -40,6 +44,7 @@ class FileRows:
         version: which version of it.
         file_bytes: of all files.
         tasks: makes the read tasks.
+        row_count: counts the rows, None where nobody knows.
     """
 
     store: Store
@@ -48,6 +53,7 @@ class FileRows:
     version: int
     file_bytes: int
     tasks: Callable[[], Iterable[ReadTask]]
+    row_count: Callable[[], int | None] = _unknown
 
     @property
     def schema(self) -> pa.Schema:
@@ -68,6 +74,10 @@ class FileRows:
     def size_bytes(self) -> int:
         """About how many bytes the rows take in memory, if files are encoded as they mostly are."""
         return self.file_bytes * _DECODED
+
+    def count_rows(self) -> int | None:
+        """Return how many rows there are, if the log says so."""
+        return self.row_count()
 
     def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[tuple[ReadTask, ...]]:  # noqa: ARG002 - nothing has to be kept
         """Yield runs of files, and row groups of larger ones, so that every worker has several."""

@@ -40,6 +40,9 @@ class RowSource(Protocol):
     def size_bytes(self) -> int | None:
         """About how many bytes the rows take in memory, None where nobody knows."""
 
+    def count_rows(self) -> int | None:
+        """Return how many rows there are, None where nobody knows before they are read; may take reading metadata."""
+
     def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[Any]:
         """Yield values that stand for some of the rows each; drawn as tasks can begin, and closed.
 

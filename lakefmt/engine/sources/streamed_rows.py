@@ -52,6 +52,10 @@ class StreamedRows:
         """None: a stream tells nothing before its end."""
         return None
 
+    def count_rows(self) -> int | None:
+        """Return None: a stream tells nothing before its end."""
+        return None
+
     def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[_Part]:  # noqa: ARG002 - a part is a batch
         """Yield the rows as tables, or as files of the folder."""
         with closing(self.open_stream()) as batches:

@@ -171,3 +171,32 @@ def test_repartitioning_leaves_no_file(trips, tmp_path, monkeypatch):
 def test_keys_that_are_not_there_are_told_at_once(trips, arguments, words):
     with pytest.raises(InvalidInputError, match=words):
         trips.scan().map_batches(sums, **arguments)
+
+
+class Told:
+    def __init__(self):
+        self.started, self.rows, self.finished = {}, collections.Counter(), []
+
+    def start(self, what, total_rows):
+        self.started[what] = total_rows
+        return what
+
+    def advance(self, number, rows):
+        self.rows[number] += rows
+
+    def finish(self, number):
+        self.finished.append(number)
+
+
+def test_progress_of_each_stage_is_told_with_what_there_is_to_do(trips):
+    told = Told()
+    with lakefmt.show_progress(told):
+        trips.scan().map_batches(sums, SUMS, repartition_by="city", executor="threads").to_arrow()
+    assert told.started == {"map-1": 20_000, "map-2": 20_000}
+    assert told.rows == told.started
+    assert sorted(told.finished) == ["map-1", "map-2"]
+    told = Told()
+    with lakefmt.show_progress(told):
+        trips.scan(where="id < 5").map_batches(lambda t: t, executor="threads").to_arrow()
+    assert told.started == {"map": None}
+    assert told.rows == {"map": 5}
