@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError
+import lakefmt
+from lakefmt.errors import InvalidInputError, ObjectNotFoundError, StoreError, UnknownOutcomeError
 from lakefmt.store import open_store
+from lakefmt.store.remote import _keeps_condition
 from lakefmt.store.s3 import S3Store
 from lakefmt.testing.servers import Fault
 from lakefmt.testing.store_contract import QUICK_RETRY, FaultyStoreContract
@@ -201,3 +203,23 @@ def test_stores_of_equal_options_share_a_connection(s3_bucket, s3_options):
         store.put("x", b"")
     assert one._connection.file_system() is other._connection.file_system()
     assert one._connection.file_system() is not third._connection.file_system()
+
+
+def test_commit_on_a_server_that_ignores_conditions_is_told_as_one_that_was_written(
+    s3_server, s3_bucket, s3_options
+):
+    """Tried again, its rows would be there twice."""
+    uri = f"{s3_bucket}/t"
+    table = lakefmt.create(uri, {"id": "long"}, storage_options=s3_options)
+    _keeps_condition.clear()  # as in a new process, which has won nothing yet
+    s3_server.gate.ignore_conditions = True
+    try:
+        with pytest.raises(UnknownOutcomeError, match="ignores the condition") as caught:
+            table.append({"id": [1]})
+    finally:
+        s3_server.gate.ignore_conditions = False
+    assert (caught.value.version, caught.value.was_applied) == (1, True)
+    assert lakefmt.open(uri, version=1, storage_options=s3_options).to_arrow()["id"].to_pylist() == [1]
+    with pytest.raises(lakefmt.StoreError, match="ignores the condition"):
+        table.append({"id": [2]})
+    assert lakefmt.open(uri, storage_options=s3_options).version == 1
