@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "main"]
 
+_IDLE_S = 0.5
+
 
 def main() -> None:
     """Be a worker of the process at the other end of the socket."""
@@ -48,9 +50,11 @@ def main() -> None:
     with contextlib.suppress(OSError):
         # Where the system has to kill somebody for want of memory, a task can be run again; a driver cannot.
         Path("/proc/self/oom_score_adj").write_text("500")
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    own, lifeline = map(int, sys.argv[1:])
+    del sys.argv[1:]  # no business of what tasks import
+    connection = socket.socket(fileno=own)
     connection.set_inheritable(False)
-    _die_with(int(sys.argv[2]))
+    _die_with(lifeline)
     # A child that a task forks must not hold the connection open when this process is dead.
     os.register_at_fork(after_in_child=connection.close)
     Worker(connection).run()
@@ -87,7 +91,7 @@ class Worker:
         send_message(self._connection, encode(Versions.here()))
         threading.Thread(target=self._listen, name="lakefmt-listener", daemon=True).start()
         while True:
-            number, resources, parts = self._tasks.get()
+            number, resources, parts = self._next()
             kind, answer = self._answer(number, resources, parts)
             self._cancelled.pop(number, None)
             for stream in (sys.stdout, sys.stderr):
@@ -98,6 +102,13 @@ class Worker:
             except OSError:
                 _leave()
             del parts, answer
+
+    def _next(self) -> tuple[int, Resources, list[Part]]:
+        """Wait for a task; when none comes for a while, Arrow's memory that is not in use goes back to the system."""
+        with contextlib.suppress(queue.Empty):
+            return self._tasks.get(timeout=_IDLE_S)
+        pa.default_memory_pool().release_unused()
+        return self._tasks.get()
 
     def _answer(self, number: int, resources: Resources, parts: list[Part]) -> Answer:
         name = "a task"

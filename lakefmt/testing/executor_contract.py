@@ -118,6 +118,25 @@ with closing(executor):
     futures[0].result()
 """
 
+_FORKING_DRIVER = """
+import os, warnings
+from contextlib import closing
+from lakefmt.engine.tasks import Task
+from lakefmt.testing.executor_contract import square
+{make}
+warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads
+with closing(executor):
+    run = lambda: [executor.submit(Task(square, n, "s", n)).result(60) for n in range(4)]
+    print(run(), flush=True)
+    child = os.fork()
+    if child == 0:
+        print(run(), flush=True)
+        executor.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(run())
+"""
+
 
 class ExecutorContract:
     """What every executor does.
@@ -326,3 +345,11 @@ class ExecutorContract:
         assert driver.returncode == -signal.SIGINT
         assert complaints.rstrip().endswith(b"KeyboardInterrupt")
         assert not (tmp_path / "2.begun").exists()
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+    def test_a_forked_child_runs_tasks_by_itself(self) -> None:
+        command = [sys.executable, "-c", _FORKING_DRIVER.format(make=self.MAKE)]
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+        )
+        assert (done.stdout, done.stderr) == ("[0, 1, 4, 9]\n" * 3, "")

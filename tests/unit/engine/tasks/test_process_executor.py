@@ -317,6 +317,21 @@ def test_workers_outlive_their_executor_and_serve_the_next() -> None:
         assert run(second, lambda _, __: os.getpid()) == pid
 
 
+def test_a_worker_that_is_idle_gives_memory_back() -> None:
+    def fill(_: object, __: TaskContext) -> int:
+        numbers = pa.array(range(200_000), pa.int64())
+        rows = [numbers.take(numbers) for _ in range(100)]
+        return len(rows)
+
+    def resident_bytes(_: object, __: TaskContext) -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with closing(ProcessExecutor(1)) as executor:
+        before = run(executor, resident_bytes)
+        run(executor, fill)
+        until(lambda: time.sleep(0.7) or run(executor, resident_bytes) < before + (70 << 20))
+
+
 def test_workers_may_keep_the_threads_busy_that_others_leave() -> None:
     with closing(ProcessExecutor(1)) as executor:
         threads, arrow = run(executor, lambda _, context: (context.threads, pa.cpu_count()))
