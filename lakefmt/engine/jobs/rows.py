@@ -11,7 +11,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -67,28 +67,25 @@ def leave_rows(
     rows = size = 0
     path = Path(context.folder) / f"{context.stage}-{context.number}-{context.attempt}.arrow"
     with contextlib.ExitStack() as open_file:
-        stream: Any = None
+        file: _NewFile | None = None
         for table in tables:
             context.check_cancelled()
             rows += table.num_rows
             size += table.nbytes
             held.append(table)
-            if size <= held_bytes and stream is None:
+            if size <= held_bytes and file is None:
                 continue
             with _as_store_error(path):
-                if stream is None:
-                    stream = open_file.enter_context(_new_file(path, schema))
+                file = file or open_file.enter_context(_NewFile(path, schema))
                 for each in held:
-                    stream.write_table(each)
+                    file.stream.write_table(each)
             held = []
-        if stream is None:
+        if file is None:
             whole = concat_rows(held, schema)
             return ResultRows(context.stage, context.number, context.attempt, rows, size, whole)
         with _as_store_error(path):
-            open_file.close()
-    return ResultRows(
-        context.stage, context.number, context.attempt, rows, size, None, str(path), path.stat().st_size
-    )
+            length = file.publish()
+    return ResultRows(context.stage, context.number, context.attempt, rows, size, None, str(path), length)
 
 
 def open_rows(result: ResultRows) -> pa.Table:
@@ -119,16 +116,29 @@ def open_rows(result: ResultRows) -> pa.Table:
     return table
 
 
-@contextlib.contextmanager
-def _new_file(path: Path, schema: pa.Schema) -> Any:
-    unfinished = path.with_suffix(".tmp")
-    try:
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-            yield stream
-        unfinished.rename(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+class _NewFile:
+    """A file that is there when it is published, and gone unless it was."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._unfinished = path.with_suffix(".tmp")
+        self._sink = pa.OSFile(str(self._unfinished), "wb")
+        self.stream: Any = pa.ipc.new_stream(self._sink, schema)
+
+    def publish(self) -> int:
+        """Give the file its name and return its length."""
+        self.stream.close()
+        length: int = self._sink.tell()
+        self._sink.close()
+        self._unfinished.rename(self._path)
+        return length
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.close()
+        self._unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
