@@ -29,6 +29,7 @@ BENCHMARKS = (
     "scan_deleted_rows",
     "sql_queries",
     "first_queries",
+    "sql_memory",
     "repartition",
     "sort_records",
     "files_touched",

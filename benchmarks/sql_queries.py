@@ -8,10 +8,8 @@ before DuckDB is given the text, of ten thousand files, none of which can be lef
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,9 +18,11 @@ from benchmarks.planners import connect_duckdb_with_delta
 from benchmarks.results import Bar, Comparison, compare
 from benchmarks.rounds import Contender, Role, Run
 from benchmarks.scan_deleted_rows import delete_tenth, write_trips
+from benchmarks.tpch import generate_tpch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import duckdb
 
@@ -45,7 +45,7 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
 
 def _tpch(settings: Settings) -> Comparison:
     scale = 0.01 if settings.quick else 1
-    source, queries = _generate_tpch(scale)
+    source, queries = generate_tpch(scale)
     tables: dict[str, Table] = {}
     for (name,) in source.sql("SELECT table_name FROM duckdb_tables()").fetchall():
         rows = source.sql(f"FROM {name}").to_arrow_table()
@@ -189,19 +189,6 @@ def _rows(found: pa.Table) -> object:
 
 def _sizes(found: list[pa.Table]) -> object:
     return [(rows.num_rows, rows.column_names) for rows in found]
-
-
-def _generate_tpch(scale: float) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
-    import duckdb
-
-    found = importlib.util.find_spec("duckdb_extension_tpch")
-    assert found is not None
-    assert found.origin is not None
-    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    folder = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}"
-    connection.execute(f"LOAD '{folder / 'tpch'}.duckdb_extension'")
-    connection.execute(f"CALL dbgen(sf = {scale})")
-    return connection, [text for (text,) in connection.sql("SELECT query FROM tpch_queries()").fetchall()]
 
 
 def numbers(rows: int) -> pa.Table:
