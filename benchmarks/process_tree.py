@@ -16,18 +16,20 @@ _COUNTED = ("Pss_Anon:", "Pss_Shmem:")
 
 
 class TreePeak:
-    """The highest memory of a process tree while a ``with`` block runs, looked at every 10 ms from a thread.
+    """The highest memory of a process tree while a ``with`` block runs, looked at some times a second from a thread.
 
     Args:
         pid: the process at the root.
+        every_s: how often; a look holds up the processes that it looks at for some milliseconds a gigabyte.
 
     Attributes:
         start_bytes: when the block began.
         peak_bytes: the most that was seen.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, every_s: float = 0.01) -> None:
         self._pid = pid
+        self._every_s = every_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self.start_bytes = self.peak_bytes = 0
@@ -42,7 +44,7 @@ class TreePeak:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.01):
+        while not self._over.wait(self._every_s):
             self.peak_bytes = max(self.peak_bytes, tree_bytes(self._pid))
 
 
