@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,12 @@ from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import invalid_query, opens_a_file
+from lakefmt.query.pivots import list_pivot_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import duckdb
 
 __all__ = ["Statement", "TableReference", "iterate_nodes", "parse_statement"]
 
@@ -66,7 +69,8 @@ class Statement:
 
     Attributes:
         text: what is run.
-        tree: DuckDB's parse, the statement's topmost ``node``; None where its parser gives none (PIVOT over the values of a column).
+        tree: DuckDB's parse, the statement's topmost ``node``, of a PIVOT over the values of a column with values listed; None where
+            its parser gives none.
         references: the tables named in FROM clauses.
         names: their names, and those of CTEs, in lower case; None where the text may read tables that it does not name so.
         ctes: names of common table expressions, lower case.
@@ -130,14 +134,17 @@ def _parse(text: str, opens_files: bool) -> Statement:  # noqa: FBT001 - the key
         is_single = _check_reads(
             text, [str(each.type.name) for each in statements], [each.query for each in statements]
         )
-        row = cursor.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
+        tree = _tree_of(cursor, text)
+        listed = None if is_single else list_pivot_values(text)
+        if listed is not None:
+            tree = _tree_of(cursor, listed.text)
     except duckdb.Error as error:
         raise invalid_query(error, text) from error
-    answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
-    if answer["error"] or len(answer["statements"]) != 1:
+    nodes = [] if tree is None else list(iterate_nodes(tree))
+    if listed is not None and not listed.is_understood(nodes):
+        tree = None
+    if tree is None:
         return Statement(text, None, (), None, frozenset(), is_single)
-    tree = answer["statements"][0]["node"]
-    nodes = list(iterate_nodes(tree))
     for node in nodes:
         if not opens_files and _opens_a_file(node):
             raise opens_a_file(f"{node['function']['function_name']}()")
@@ -149,10 +156,23 @@ def _parse(text: str, opens_files: bool) -> Statement:  # noqa: FBT001 - the key
     ) | frozenset(str(node["cte_name"]).lower() for node in nodes if node.get("cte_name"))
     named = frozenset(node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE")
     names = None if any(_may_name_tables(node) and not _opens_a_file(node) for node in nodes) else named
-    return Statement(text, tree, tuple(_references(nodes, ctes)), names, ctes, is_single)
+    references = tuple(_references(nodes, ctes))
+    if listed is not None:
+        references = tuple([replace(each, position=listed.position(each.position)) for each in references])
+    return Statement(text, tree, references, names, ctes, is_single)
 
 
 _parse_again = lru_cache(_MOST_KEPT)(_parse)
+
+
+def _tree_of(cursor: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any] | None:
+    """Return DuckDB's parse of one statement, None where it tells none."""
+    row = cursor.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
+    answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    if answer["error"] or len(answer["statements"]) != 1:
+        return None
+    tree: dict[str, Any] = answer["statements"][0]["node"]
+    return tree
 
 
 def _check_reads(text: str, kinds: list[str], texts: list[str]) -> bool:
