@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutorContract"]
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 def square(value: int, _: TaskContext) -> int:

@@ -33,7 +33,7 @@ from lakefmt.testing.executor_contract import ExecutorContract, square, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class TestProcessExecutor(ExecutorContract):

@@ -18,7 +18,7 @@ from lakefmt.testing.executor_contract import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 COMMON = """
 import os, sys, time
