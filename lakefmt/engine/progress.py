@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["ProgressSink", "current_sink", "show_progress", "track_rows"]
+__all__ = ["ProgressSink", "current_sink", "show_progress", "track_rows", "tracking"]
 
 _T = TypeVar("_T")
 
@@ -71,20 +71,30 @@ def track_rows(
     items: Iterable[_T], what: str, rows_of: Callable[[_T], int], total_rows: int | None = None
 ) -> Iterable[_T]:
     """Return ``items``, telling the sink of this context of their rows as they pass; untouched where there is none."""
+    return items if _sink.get() is None else _tell(items, what, rows_of, total_rows)
+
+
+@contextmanager
+def tracking(what: str, total_rows: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a function that tells the sink of this context of rows that have passed; it does nothing where there is none."""
     sink = _sink.get()
-    return items if sink is None else _tell(items, what, rows_of, total_rows, sink)
+    if sink is None:
+        yield lambda _: None
+        return
+    number = sink.start(what, total_rows)
+    try:
+        yield lambda rows: sink.advance(number, rows)
+    finally:
+        sink.finish(number)
 
 
 def _tell(
-    items: Iterable[_T], what: str, rows_of: Callable[[_T], int], total_rows: int | None, sink: ProgressSink
+    items: Iterable[_T], what: str, rows_of: Callable[[_T], int], total_rows: int | None
 ) -> Iterator[_T]:
-    number = sink.start(what, total_rows)
-    try:
+    with tracking(what, total_rows) as advance:
         for item in items:
             yield item
-            sink.advance(number, rows_of(item))
-    finally:
-        sink.finish(number)
+            advance(rows_of(item))
 
 
 class _Bars:

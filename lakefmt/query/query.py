@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -255,6 +255,12 @@ class Query:
         """Export the rows as an Arrow stream."""
         reader: Any = self.to_reader()
         return reader.__arrow_c_stream__(requested_schema)
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidInputError(
+            "A query does not pickle: it stands over tables and data of this process",
+            hint="Send its text and its tables, which do, or its rows (to_arrow)",
+        )
 
     def __repr__(self) -> str:
         return format_rows(f"lakefmt.Query({self.text!r})", _Columns(self.schema), (), self._first_rows)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lakefmt.databases import QueryDatabases, querying, relation_to_table
 from lakefmt.engine.gather import gather_tables
+from lakefmt.engine.progress import tracking
 from lakefmt.errors import CorruptTableError, LakefmtError
 from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import failed_query, kind_of_streamed
@@ -156,14 +157,23 @@ class Session:
 
     def to_table(self) -> pa.Table:
         """Run the query and return all rows, mapped from a file where they are more than the limit of a result."""
-        reader = self._reader()
-        tables = (pa.Table.from_batches([batch]) for batch in self._drawn(reader))
-        found = gather_tables(tables, reader.schema, self.limits.result_bytes)
+        with tracking("query") as advance:
+            reader = self._reader()
+
+            def tables() -> Iterator[pa.Table]:
+                for batch in self._drawn(reader):
+                    yield pa.Table.from_batches([batch])
+                    advance(batch.num_rows)
+
+            found = gather_tables(tables(), reader.schema, self.limits.result_bytes)
         return pa.concat_tables(found) if found else reader.schema.empty_table()
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Run the query and yield its rows as they come."""
-        return self._drawn(self._reader())
+        with tracking("query") as advance:
+            for batch in self._drawn(self._reader()):
+                yield batch
+                advance(batch.num_rows)
 
     def first_rows(self, count: int) -> pa.Table:
         """Run the query and return no more than so many rows."""

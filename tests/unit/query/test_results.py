@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import pickle
 import threading
 from decimal import Decimal
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -190,3 +192,70 @@ def test_query_that_fails_in_one_run_runs_in_the_next(table):
         with pytest.raises(InvalidInputError):
             query.to_arrow()
     assert lakefmt.sql("SELECT id FROM t WHERE id = 1", {"t": table}).to_arrow().num_rows == 1
+
+
+def test_progress_of_a_query_is_told(table):
+    class Sink:
+        def __init__(self):
+            self.told = []
+
+        def start(self, what, total_rows):
+            self.told.append((what, total_rows))
+            return 7
+
+        def advance(self, number, rows):
+            self.told.append((number, rows))
+
+        def finish(self, number):
+            self.told.append(number)
+
+    for run in (lambda query: query.to_arrow(), lambda query: list(query.to_batches())):
+        sink = Sink()
+        with lakefmt.show_progress(sink):
+            run(lakefmt.sql("SELECT range FROM range(200000)"))
+        assert sink.told[0] == ("query", None)
+        assert sink.told[-1] == 7
+        assert sum(rows for _, rows in sink.told[1:-1]) == 200_000
+    sink = Sink()
+    with lakefmt.show_progress(sink), pytest.raises(InvalidInputError):
+        lakefmt.sql("SELECT error('no')").to_arrow()
+    assert sink.told == [("query", None), 7]
+
+
+def test_now_is_one_moment_in_a_run(table):
+    text = "SELECT count(DISTINCT now()) AS n, bool_and(now() = current_timestamp) AS same FROM t, range(100)"
+    assert lakefmt.sql(text, {"t": table}).to_arrow().to_pylist() == [{"n": 1, "same": True}]
+
+
+def test_batches_that_nobody_wants_any_more_end_the_session(table, monkeypatch):
+    from lakefmt.query.session import Session
+
+    closed = []
+    close = Session.close
+    monkeypatch.setattr(Session, "close", lambda self: (closed.append(self), close(self)))
+    batches = lakefmt.sql("SELECT * FROM range(10000000)").to_batches()
+    next(batches)
+    assert closed == []
+    del batches
+    assert len(closed) == 1
+    with pytest.raises(duckdb.Error):
+        closed[0].cursor.execute("SELECT 1")
+
+
+def test_query_is_a_table_of_another_twice(query):
+    text = "SELECT count(*) AS n FROM q a JOIN q b USING (id) WHERE a.id > (SELECT min(id) FROM q)"
+    assert lakefmt.sql(text, {"q": query}).to_arrow()["n"].to_pylist() == [499]
+
+
+def test_query_does_not_pickle_and_says_what_does(query):
+    with pytest.raises(InvalidInputError, match="does not pickle") as caught:
+        pickle.dumps(query)
+    assert "to_arrow" in caught.value.hint
+
+
+def test_text_that_has_no_parse_for_us_runs_over_all_files(table):
+    text = "PIVOT (SELECT id % 2 AS odd, city FROM t WHERE city = 'c3') ON odd USING count(*)"
+    query = lakefmt.sql(text, {"t": table})
+    (read,) = query.explain().tables
+    assert (read.files, read.all_files, read.predicate) == (10, 10, None)
+    assert query.to_arrow().to_pylist() == [{"city": "c3", "1": 500}]
