@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lakefmt.errors import ConstraintViolationError as ConstraintViolationError
     from lakefmt.errors import CorruptTableError as CorruptTableError
     from lakefmt.errors import InvalidInputError as InvalidInputError
+    from lakefmt.errors import InvalidQueryError as InvalidQueryError
     from lakefmt.errors import LakefmtError as LakefmtError
     from lakefmt.errors import LostOutputError as LostOutputError
     from lakefmt.errors import ObjectNotFoundError as ObjectNotFoundError
@@ -73,6 +74,7 @@ _HOMES = {
     "Field": "lakefmt.schema",
     "History": "lakefmt.log.history",
     "InvalidInputError": "lakefmt.errors",
+    "InvalidQueryError": "lakefmt.errors",
     "LakefmtError": "lakefmt.errors",
     "LostOutputError": "lakefmt.errors",
     "MappedRows": "lakefmt.scan.mapped_rows",
@@ -118,6 +120,7 @@ __all__ = [
     "Field",
     "History",
     "InvalidInputError",
+    "InvalidQueryError",
     "LakefmtError",
     "LostOutputError",
     "MappedRows",

@@ -5,6 +5,7 @@
     ├── VersionNotFoundError        the table is there, that version or time is not: choose another
     ├── TableExistsError            something is there already: open it, or choose a mode
     ├── InvalidInputError           the call is wrong: mend the arguments
+    │   ├── InvalidQueryError       SQL text is wrong: mend it where the error says
     │   ├── SchemaMismatchError     the data does not fit the table: mend the data or the schema
     │   └── ConstraintViolationError  a row breaks a rule of the table: mend the row
     ├── CommitConflictError         another writer changed what this one read: look, then run it again
@@ -33,6 +34,7 @@ __all__ = [
     "ConstraintViolationError",
     "CorruptTableError",
     "InvalidInputError",
+    "InvalidQueryError",
     "LakefmtError",
     "LostOutputError",
     "ObjectNotFoundError",
@@ -122,6 +124,30 @@ class TableExistsError(LakefmtError):
 
 class InvalidInputError(LakefmtError):
     """An argument is wrong: an unknown column, a predicate with a type error, a read-only handle."""
+
+
+class InvalidQueryError(InvalidInputError):
+    """SQL text is wrong.
+
+    Attributes:
+        line: where, counted from 1; None where nobody knows.
+        column: the character of that line, counted from 1; None where nobody knows.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        table: str | None = None,
+        version: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        self.line = line
+        self.column = column
 
 
 class SchemaMismatchError(InvalidInputError):

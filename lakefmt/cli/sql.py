@@ -13,8 +13,8 @@ import typer
 from lakefmt.cli.options import AsJson, StorageOption, parse_storage_options
 from lakefmt.cli.output import print_line, print_note, print_rows, write_json
 from lakefmt.cli.values import json_rows, plain_rows
-from lakefmt.errors import InvalidInputError, StoreError
-from lakefmt.wording import plural
+from lakefmt.errors import InvalidInputError, InvalidQueryError, StoreError
+from lakefmt.wording import plural, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,12 +98,13 @@ def sql(
     form = _choose_format(output_format, output, as_json=as_json)
     from lakefmt.query import sql as run_sql
 
-    query = run_sql(
-        text,
-        _parse_tables(table),
-        storage_options=parse_storage_options(storage_option) or None,
-        memory_limit=memory_limit,
-    )
+    with _pointing_at(text):
+        query = run_sql(
+            text,
+            _parse_tables(table),
+            storage_options=parse_storage_options(storage_option) or None,
+            memory_limit=memory_limit,
+        )
     if explain or analyze:
         explanation = query.explain(analyze=analyze)
         if as_json:
@@ -119,6 +120,18 @@ def sql(
         case _:
             with _opened(output) as file:
                 _WRITERS[form](query, file)
+
+
+@contextlib.contextmanager
+def _pointing_at(text: str) -> Iterator[None]:
+    """Have a mistake in the text shown in its line, with a mark below it."""
+    try:
+        yield
+    except InvalidQueryError as error:
+        if error.line is not None and error.column is not None:
+            line = printable(text.split("\n")[error.line - 1])
+            sys.stderr.write(f"{line}\n{' ' * (error.column - 1)}^\n")
+        raise
 
 
 def _choose_format(form: Format | None, output: Path | None, *, as_json: bool) -> Format:

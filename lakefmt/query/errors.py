@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.errors import (
     InvalidInputError,
+    InvalidQueryError,
     LakefmtError,
     OutOfMemoryError,
     StoreError,
@@ -60,8 +61,12 @@ def invalid_query(
         known = f"The tables are {', '.join(tables)}" if tables else "Name it in tables="
         candidates = [f"Did you mean {close[0]!r}?" if close else known]
     hint = " ".join(each.strip() for each in candidates if each.strip())
-    return InvalidInputError(
-        f"The query is not valid: {reason.rstrip('!. ')}{_place(said, text, first_line)}", hint=hint or None
+    line, column = _place(said, text, first_line)
+    where = (
+        "" if line is None else f" (line {line})" if column is None else f" (line {line}, column {column})"
+    )
+    return InvalidQueryError(
+        f"The query is not valid: {reason.rstrip('!. ')}{where}", line=line, column=column, hint=hint or None
     )
 
 
@@ -118,18 +123,18 @@ def _reason(said: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 
-def _place(said: str, text: str, first_line: int) -> str:
-    """Return where in the text DuckDB points to, '' where it points nowhere."""
+def _place(said: str, text: str, first_line: int) -> tuple[int | None, int | None]:
+    """Return the line and the column that DuckDB points to, counted from 1; None for what it does not tell."""
     found = _EXCERPT.search(said)
     lines = text.split("\n")
     if found is None or not 0 < (number := int(found[1]) - first_line + 1) <= len(lines):
-        return ""
+        return None, None
     prefix = len(f"LINE {found[1]}: ")
     shown = found[2]
     column = len(found[3]) - prefix
     core = shown.removeprefix("...").removesuffix("...")
     begin = lines[number - 1].find(core)
     if begin < 0 or column < 0:
-        return f" (line {number})"
+        return number, None
     column += begin - (3 if shown.startswith("...") else 0)
-    return f" (line {number}, column {column + 1})"
+    return number, column + 1

@@ -119,8 +119,11 @@ def test_wrong_command_line_is_exit_code_2(arguments):
     run("SELECT 1", *arguments, code=2)
 
 
-def test_mistake_in_the_text_is_one_or_two_lines(place):
+def test_mistake_in_the_text_is_pointed_at(place):
     result = run("SELECT idd FROM t", "-t", f"t={place}", code=1)
-    assert result.stderr.startswith("error: The query is not valid")
+    text, mark, error, hint = result.stderr.splitlines()
+    assert (text, mark) == ("SELECT idd FROM t", "       ^")
+    assert error.startswith("error: The query is not valid")
+    assert "id" in hint
     assert "Traceback" not in result.stderr
     assert "DROP" in run("DROP TABLE t", "-t", f"t={place}", code=1).stderr
