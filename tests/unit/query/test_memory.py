@@ -68,7 +68,7 @@ def test_query_of_zero_rows_has_its_columns(table):
 
 
 def test_queries_of_different_limits_each_have_their_own(table):
-    text = "SELECT count(DISTINCT s) FROM t"
+    text = "SELECT count(DISTINCT i % 1000) FROM t"
     limits = ["100MB", "1GB", "100MB", None, "50%"]
     queries = [lakefmt.sql(text, {"t": table}, memory_limit=limit) for limit in limits]
     sessions = [query._open() for query in queries]
@@ -82,7 +82,7 @@ def test_queries_of_different_limits_each_have_their_own(table):
     finally:
         for session in sessions:
             session.close()
-    assert [query.to_arrow().column(0).to_pylist() for query in queries] == [[1_000_000]] * 5
+    assert [query.to_arrow().column(0).to_pylist() for query in queries] == [[1_000]] * 5
 
 
 def test_each_database_spills_to_a_folder_of_its_own():
