@@ -152,6 +152,15 @@ def test_reader_that_goes_away_ends_a_query_quietly():
     process.stderr.close()
 
 
+def test_command_does_without_pandas(tmp_path):
+    lakefmt.write(tmp_path / "trips", pa.table({"id": [1, 2]}))
+    code = "import atexit, sys; atexit.register(lambda: print('pandas' in sys.modules)); from lakefmt.cli import main; main()"
+    command = [sys.executable, "-c", code, "head", str(tmp_path / "trips")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.endswith("False\n")
+    assert result.stderr == ""
+
+
 def test_output_in_ascii_escapes_what_it_cannot_show(tmp_path):
     lakefmt.write(tmp_path / "names", pa.table({"name": ["Zürich"]}))
     result = run("head", tmp_path / "names", env={**os.environ, "PYTHONIOENCODING": "ascii"})
