@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.databases import isolated
+from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.logical_files import vector_ids
 from lakefmt.manifest.path_columns import canonical_paths
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from lakefmt.manifest.file_list import FileList
 
-__all__ = ["PathsMet", "are_unique", "without_repeats"]
+__all__ = ["PathsMet", "added_twice", "are_unique", "without_repeats"]
 
 _FEW_FILES = 5_000  # of so many it costs less to count paths than to ask a database
 _HELD_FILES = 200_000  # of more, hashes are held in place of paths
@@ -87,6 +88,16 @@ class PathsMet:
             connection.close()
         self._hashes += found.column(0).chunks
         self._paths, self._held = [], 0
+
+
+def added_twice(path: str) -> CorruptTableError:
+    """Return the error of commits that add a file with another deletion vector than it has, which they do not remove."""
+    return CorruptTableError(
+        "A data file was added again with another deletion vector and is still there with the one it had: rows of "
+        "it would be read twice",
+        path=path,
+        hint="Open a version before that commit, or have the log mended: a remove action of the file as it was is missing",
+    )
 
 
 def are_unique(paths: Any) -> bool:

@@ -49,6 +49,7 @@ def checkpoint_snapshot(
             written = write_checkpoint(store, content, now_ms=now_ms, new_id=new_id, kind=chosen)
             break
         except CorruptTableError as error:
+            error.table, error.version = store.uri, error.version or snapshot.version
             base = content.base
             if not isinstance(base, Checkpoint) or not base.is_made_of(error.path) or base.keys <= unreadable:
                 raise

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.errors import CorruptTableError
 from lakefmt.log import AddFile, Commit, RemoveFile
 from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.path_columns import canonical_paths
+from lakefmt.manifest.repeated_files import added_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,7 +101,7 @@ class FileChanges:
         left_paths = canonical_paths(left.table["path"])
         twice: Any = left_paths.filter(pc.is_in(left_paths, value_set=self.live))
         if len(twice):
-            raise _added_twice(twice[0].as_py())
+            raise added_twice(twice[0].as_py())
         return base.without(self.newest)
 
     def to_commit(self) -> Commit:
@@ -131,18 +131,9 @@ def reconcile(commits: Iterable[Commit], partition_keys: tuple[str, ...]) -> Fil
     live = {key: each for key, each in newest.items() if isinstance(each, AddFile)}
     paths = [path for path, _ in live]
     if len(set(paths)) < len(paths):
-        raise _added_twice(next(path for path, times in Counter(paths).items() if times > 1))
+        raise added_twice(next(path for path, times in Counter(paths).items() if times > 1))
     added = (
         FileList.from_adds(list(live.values()), partition_keys) if live else FileList.empty(partition_keys)
     )
     named = pa.array([path for path, _ in newest], pa.string())
     return FileChanges(newest, added, named, pa.array(paths, pa.string()))
-
-
-def _added_twice(path: str) -> CorruptTableError:
-    return CorruptTableError(
-        "A data file was added again with another deletion vector and is still there with the one it had: rows of "
-        "it would be read twice",
-        path=path,
-        hint="Open a version before that commit, or have the log mended: a remove action of the file as it was is missing",
-    )

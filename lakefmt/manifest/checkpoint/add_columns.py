@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lakefmt.manifest.checkpoint.action_file import ActionFile
     from lakefmt.schema import FieldPath
 
-__all__ = ["map_values", "to_file_rows", "wanted_columns"]
+__all__ = ["deletion_vectors", "map_values", "to_file_rows", "wanted_columns"]
 
 _NAMES = ("path", "size", "modificationTime", "partitionValues", "tags", "deletionVector")
 _SELDOM = ("baseRowId", "defaultRowCommitVersion", "clusteringProvider")
@@ -64,7 +64,7 @@ def to_file_rows(
         partition_struct(values, keys, length),
         stats,
         column("tags", schema.field("tags").type),
-        _deletion_vectors(columns.get(("add", "deletionVector")), length),
+        deletion_vectors(columns.get(("add", "deletionVector")), length),
         _nulls(length, pa.int64()) if num_records is None else num_records,
         column("baseRowId", pa.int64()),
         column("defaultRowCommitVersion", pa.int64()),
@@ -118,28 +118,38 @@ def _are_all(numbers: Any, value: int) -> bool:
     return ends["min"] in {value, None} and ends["max"] in {value, None}
 
 
-def _deletion_vectors(vectors: Any, length: int) -> Any:
+def deletion_vectors(vectors: Any, length: int, kind: Any = DELETION_VECTOR_TYPE) -> Any:
+    """Return descriptors of deletion vectors as a checkpoint has them, as structs of another type.
+
+    Args:
+        vectors: structs with the checkpoint's names; None where it has none.
+        length: how many there are.
+        kind: what to return, with the checkpoint's members in their order, whatever they are called.
+
+    Raises:
+        ArrowInvalid: what is there names no vector; left out, it would bring the rows back that it deletes.
+    """
     import pyarrow.compute as pc
 
     if vectors is None or vectors.null_count == length:
-        return _nulls(length, DELETION_VECTOR_TYPE)
-    combined = vectors.combine_chunks()
+        return _nulls(length, kind)
+    combined = vectors.combine_chunks() if isinstance(vectors, pa.ChunkedArray) else vectors
     if isinstance(combined, pa.ChunkedArray):
         combined = pa.concat_arrays(combined.chunks)
     if not pa.types.is_struct(combined.type):
         raise pa.ArrowInvalid(f"its deletion vectors are of type {combined.type}")
     names = {combined.type.field(i).name for i in range(combined.type.num_fields)}
     fields = [
-        pc.struct_field(combined, name).cast(DELETION_VECTOR_TYPE.field(i).type)
+        pc.struct_field(combined, name).cast(kind.field(i).type)
         if name in names
-        else _nulls(length, DELETION_VECTOR_TYPE.field(i).type)
+        else _nulls(length, kind.field(i).type)
         for i, name in enumerate(_VECTOR_FIELDS)
     ]
     # Some writers fill the struct with nulls instead of leaving it out: no storage type, no vector.
     missing = fields[0].is_null()
     if any(pc.any(pc.and_(missing, field.is_valid())).as_py() for field in fields[1:]):
         raise pa.ArrowInvalid("a deletion vector has no storageType")
-    return pa.StructArray.from_arrays(fields, fields=list(DELETION_VECTOR_TYPE), mask=missing)
+    return pa.StructArray.from_arrays(fields, fields=list(kind), mask=missing)
 
 
 def _nulls(length: int, kind: pa.DataType) -> Any:

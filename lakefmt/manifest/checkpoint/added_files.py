@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from lakefmt.manifest.checkpoint.add_columns import map_values
+from lakefmt.manifest.checkpoint.add_columns import deletion_vectors, map_values
 from lakefmt.manifest.checkpoint.layout import TEXT_MAP
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.tombstones import TOMBSTONE_SCHEMA
@@ -92,7 +92,7 @@ def tombstones_in_file(file: ActionFile, *, batch_rows: int) -> Iterator[pa.Tabl
                 if field.name not in names:
                     columns.append(_nulls(len(removes), field.type))
                 elif field.name == "deletionVector":
-                    columns.append(_vectors(_member(removes, field.name)))
+                    columns.append(deletion_vectors(_member(removes, field.name), len(removes), field.type))
                 elif field.name == "partitionValues":
                     columns.append(_text_maps(_member(removes, field.name)))
                 else:
@@ -113,9 +113,7 @@ def _to_layout(members: Mapping[str, Any], layout: ActionLayout, length: int) ->
         "modificationTime": pc.coalesce(column("modificationTime", pa.int64()), pa.scalar(0, pa.int64())),
         "dataChange": cast("Any", pa.repeat)(pa.scalar(value=False), length),
         "tags": _text_maps(members["tags"]) if "tags" in members else _nulls(length, TEXT_MAP),
-        "deletionVector": _vectors(members["deletionVector"])
-        if "deletionVector" in members
-        else _nulls(length, _VECTOR_TYPE),
+        "deletionVector": deletion_vectors(members.get("deletionVector"), length, _VECTOR_TYPE),
     }
     if layout.statistics_as_json:
         made["stats"] = _texts(members, length)
@@ -225,22 +223,6 @@ def _text_maps(maps: Any) -> Any:
     if pa.types.is_null(maps.type.key_type):
         return _nulls(len(maps), TEXT_MAP)
     return maps.cast(TEXT_MAP)
-
-
-def _vectors(vectors: Any) -> Any:
-    """Return descriptors of deletion vectors; some writers fill the struct with nulls instead of leaving it out."""
-    if not pa.types.is_struct(vectors.type):
-        raise pa.ArrowInvalid(f"its deletion vectors are of type {vectors.type}")
-    length = len(vectors)
-    if vectors.null_count == length:
-        return _nulls(length, _VECTOR_TYPE)
-    names = {vectors.type.field(place).name for place in range(vectors.type.num_fields)}
-    fields = [_VECTOR_TYPE.field(place) for place in range(_VECTOR_TYPE.num_fields)]
-    members = [
-        _member(vectors, field.name).cast(field.type) if field.name in names else _nulls(length, field.type)
-        for field in fields
-    ]
-    return pa.StructArray.from_arrays(members, fields=fields, mask=members[0].is_null())
 
 
 def _member(struct: Any, name: str) -> Any:

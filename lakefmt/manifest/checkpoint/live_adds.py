@@ -15,7 +15,7 @@ from lakefmt.manifest.checkpoint.row_order import in_place
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.logical_files import LogicalFiles, vector_ids
 from lakefmt.manifest.path_columns import canonical_paths
-from lakefmt.manifest.repeated_files import PathsMet, are_unique
+from lakefmt.manifest.repeated_files import PathsMet, added_twice, are_unique
 from lakefmt.manifest.tombstones import Tombstones
 from lakefmt.threads import Threads
 
@@ -118,7 +118,7 @@ def _without_repeats(content: CheckpointContent, layout: ActionLayout, added: pa
     """Return the live files, each once, where some are listed more often; the last stays, as Spark's replay has it.
 
     Raises:
-        CorruptTableError: entries of one path are different logical files.
+        CorruptTableError: entries of one path are different logical files, in the base or since.
     """
     import pyarrow.compute as pc
 
@@ -140,8 +140,10 @@ def _without_repeats(content: CheckpointContent, layout: ActionLayout, added: pa
         met: Any = live.value_counts()
         counts: Any = pc.struct_field(met, "counts")
         repeated: Any = pc.struct_field(met, "values").filter(pc.greater(counts, pa.scalar(1, pa.int64())))
-        path = repeated[0]
-        why = f"{path.as_py()!r} is listed more than once, as different files"
+        again: Any = repeated.filter(pc.is_in(repeated, value_set=canonical_paths(added["path"])))
+        if len(again):
+            raise added_twice(again[0].as_py())
+        why = f"{repeated[0].as_py()!r} is listed more than once, as different files"
         if isinstance(content.base, Checkpoint) and content.base.parts:
             raise content.base.parts[0].corrupt(why)
         raise CorruptTableError(why, version=content.version)

@@ -22,6 +22,7 @@ from lakefmt.manifest.checkpoint.live_adds import tombstones, with_live_adds
 from lakefmt.manifest.checkpoint.sidecar_tags import SidecarTags, describe_adds, describe_removes
 from lakefmt.manifest.logical_files import LogicalFiles
 from lakefmt.manifest.path_columns import canonical_paths
+from lakefmt.manifest.repeated_files import added_twice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,7 @@ class SidecarWriter:
         self._new_id = new_id
         self._gone = LogicalFiles(content.newest)
         self._gone_paths = sorted({path for path, _ in content.newest})
+        self._live_paths = canonical_paths(content.added.table["path"])
         self.written: list[Sidecar] = []
 
     def write_all(self) -> list[Sidecar]:
@@ -124,6 +126,7 @@ class SidecarWriter:
             # What was added again, with another vector say, stays where it was.
             again: Any = pc.is_in(canonical_paths(added["path"]), value_set=paths.combine_chunks())
             left = adds.filter(pc.invert(self._gone.among(adds["path"], adds["deletionVector"])))
+            self._check_none_is_live(left["path"])
             whole = self._ordered(pa.concat_tables([left, added.filter(again)]))
             added = added.filter(pc.invert(again))
             made += self._in_sidecars(whole, self._write_adds)
@@ -174,9 +177,21 @@ class SidecarWriter:
         with file.reading():
             for actions in file.stream_struct(kind, ["path", "deletionVector"], groups, _BATCH_ROWS):
                 paths = pa.chunked_array([pc.struct_field(actions, "path").cast(pa.string())])
-                if pc.any(self._gone.among(paths, pc.struct_field(actions, "deletionVector"))).as_py():
+                named = self._gone.among(paths, pc.struct_field(actions, "deletionVector"))
+                if pc.any(named).as_py():
                     return True
+                if kind == "add":
+                    self._check_none_is_live(paths)
         return False
+
+    def _check_none_is_live(self, left: Any) -> None:
+        """Raise CorruptTableError if a file that stays as it was has been added since, as another logical file."""
+        import pyarrow.compute as pc
+
+        paths = canonical_paths(left)
+        twice: Any = paths.filter(pc.is_in(paths, value_set=self._live_paths))
+        if len(twice):
+            raise added_twice(twice[0].as_py())
 
     def _ordered(self, adds: pa.Table) -> pa.Table:
         if not self._layout.keys or not adds.num_rows:
