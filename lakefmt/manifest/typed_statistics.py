@@ -7,6 +7,7 @@ that a reader may take them for what they are called.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -14,13 +15,14 @@ import pyarrow as pa
 
 from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import isolated
+from lakefmt.expressions.duckdb_errors import resource_error
 from lakefmt.manifest.statistics import statistics_fields
 from lakefmt.manifest.statistics_reader import has_bounds, outer_bounds
 from lakefmt.schema.arrow import arrow_type_of
 from lakefmt.schema.types import DecimalType, PrimitiveType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from lakefmt.schema.table_schema import Schema
     from lakefmt.schema.types import DataType, FieldPath
@@ -43,6 +45,8 @@ _DUCKDB_TYPES = {
 _BATCH_ROWS = 8_192  # what a thread of DuckDB takes at a time
 # Beyond these a date or a timestamp is DuckDB's infinity.
 _MOST_DAYS, _MOST_MICROSECONDS = 1 << 30, 1 << 62
+# Where these years begin, microseconds since 1970.
+_YEAR_1, _YEAR_10_000 = -62_135_596_800_000_000, 253_402_300_800_000_000
 
 
 class TypedStatistics:
@@ -106,7 +110,8 @@ class TypedStatistics:
             connection.register("adds", pa.RecordBatchReader.from_batches(table.schema, batches))
             # TRY: what is no JSON has no values.
             query = f"SELECT TRY(json_transform(document, {_literal(self._structure())})) AS parsed FROM adds"
-            found = connection.sql(query).to_arrow_table().column(0)
+            with _converting():
+                found = connection.sql(query).to_arrow_table().column(0)
         finally:
             connection.close()
         parsed: Any = found.combine_chunks()
@@ -136,15 +141,32 @@ def format_statistics(parsed: Any) -> Any:
 
     Maxima are rounded up where JSON has fewer digits; what JSON has no place for (NaN, infinities, years that have more
     than four digits) and values of types that have no bounds are left out.
+
+    Raises:
+        ValueError: a value is of a type that no column has.
     """
     connection = isolated.cursor()
     try:
         table = unslice_structs(pa.Table.from_arrays([parsed], names=["parsed"]))
-        connection.register("adds", table)
         text = _json_of(parsed.type, "parsed")
-        return connection.sql(f"SELECT {text} AS stats FROM adds").to_arrow_table().column(0)
+        with _converting():
+            connection.register("adds", table)
+            return connection.sql(f"SELECT {text} AS stats FROM adds").to_arrow_table().column(0)
     finally:
         connection.close()
+
+
+@contextmanager
+def _converting() -> Iterator[None]:
+    """Map DuckDB's errors: want of memory to its own, anything else to ValueError."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if (too_large := resource_error(error, table=None)) is not None:
+            raise too_large from error
+        raise ValueError(f"its statistics cannot be converted: {error}") from error
 
 
 def struct_member(struct: Any, path: FieldPath) -> Any:
@@ -172,11 +194,13 @@ def _json_of(kind: Any, value: str, *, upper: bool = False) -> str:
         joined = f"concat_ws(',', {', '.join(members)})" if members else "''"
         return f"CASE WHEN {value} IS NOT NULL THEN '{{' || {joined} || '}}' END"
     if kinds.is_timestamp(kind):
-        moved = f"epoch_us({value}) + {999 if upper else 0}"
+        raised = 999 if upper else 0
         zone = "Z" if kind.tz is not None else ""
-        instant = f"make_timestamp({moved})"
+        instant = f"make_timestamp(epoch_us({value}) + {raised})"
+        # Asked of what is there, not of what it is raised to: near the type's end that is an error.
         return (
-            f"CASE WHEN isfinite({value}) AND year({instant}) BETWEEN 1 AND 9999 "
+            f"CASE WHEN isfinite({value}) "
+            f"AND epoch_us({value}) BETWEEN {_YEAR_1 - raised} AND {_YEAR_10_000 - 1 - raised} "
             f"THEN strftime({instant}, '\"%Y-%m-%dT%H:%M:%S.%g{zone}\"') END"
         )
     if kinds.is_date(kind):

@@ -1,0 +1,71 @@
+"""Statistics from their columns to JSON, whoever wrote the columns."""
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import lakefmt
+from lakefmt.errors import CorruptTableError
+from lakefmt.manifest.typed_statistics import format_statistics
+
+LAST_US = 2**63 - 1
+END_9999_US = 253_402_300_799_999_999
+BEGIN_1_US = -62_135_596_800_000_000
+
+
+def texts(side, value, kind):
+    parsed = pa.array([{side: {"t": value}}], pa.struct([(side, pa.struct([("t", kind)]))]))
+    (text,) = format_statistics(parsed).to_pylist()
+    return orjson.loads(text)[side].get("t")
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize(
+    ("side", "value", "text"),
+    [
+        ("maxValues", LAST_US, None),
+        ("maxValues", LAST_US - 1, None),
+        ("maxValues", LAST_US - 807, None),  # Spark's last instant, cut to milliseconds
+        ("minValues", LAST_US - 807, None),
+        ("minValues", -LAST_US - 1, None),
+        ("maxValues", END_9999_US - 999, "9999-12-31T23:59:59.999"),
+        ("maxValues", END_9999_US - 998, None),
+        ("minValues", END_9999_US, "9999-12-31T23:59:59.999"),
+        ("minValues", BEGIN_1_US, "0001-01-01T00:00:00.000"),
+        ("minValues", BEGIN_1_US - 1, None),
+        ("maxValues", BEGIN_1_US - 999, "0001-01-01T00:00:00.000"),
+        ("maxValues", 1, "1970-01-01T00:00:00.001"),
+    ],
+)
+def test_instants_are_rounded_outwards_and_left_out_where_text_has_no_place_for_them(side, value, text, zone):
+    found = texts(side, value, pa.timestamp("us", zone))
+    assert found == (text if text is None or zone is None else f"{text}Z")
+
+
+def test_bounds_of_a_type_that_no_column_has_are_an_error_of_the_checkpoint(tmp_path):
+    properties = {"delta.checkpoint.writeStatsAsJson": "false", "delta.checkpoint.writeStatsAsStruct": "true"}
+    table = lakefmt.create(tmp_path / "t", {"id": "long"}, properties=properties)
+    table.append({"id": [1]})
+    table.checkpoint()
+    log = tmp_path / "t" / "_delta_log"
+    file = log / f"{1:020}.checkpoint.parquet"
+    rows = pq.read_table(file)
+    adds = rows["add"].combine_chunks()
+    half = pa.array(
+        [{"maxValues": {"id": np.float16(1)}}] * len(adds),
+        pa.struct([("maxValues", pa.struct([("id", pa.float16())]))]),
+    )
+    names = [field.name for field in adds.type if field.name != "stats_parsed"]
+    members = [adds.field(name) for name in names]
+    changed = pa.StructArray.from_arrays(
+        [*members, half], names=[*names, "stats_parsed"], mask=adds.is_null()
+    )
+    place = rows.schema.get_field_index("add")
+    pq.write_table(rows.set_column(place, "add", changed), file)
+    (log / f"{0:020}.json").unlink()
+    table = lakefmt.open(tmp_path / "t")
+    table.append({"id": [2]})
+    with pytest.raises(CorruptTableError, match="statistics cannot be converted"):
+        lakefmt.open(tmp_path / "t").checkpoint()
