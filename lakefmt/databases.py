@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import InvalidInputError
-from lakefmt.process_folders import own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -88,6 +87,8 @@ class ProcessDatabase:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         import duckdb
+
+        from lakefmt.process_folders import own_folder
 
         connection = duckdb.connect(
             config={

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.errors import ResourceError
-from lakefmt.process_folders import own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,6 +99,8 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _new_path() -> Path:
+    from lakefmt.process_folders import own_folder  # and with it half the standard library
+
     try:
         return own_folder("spill") / f"result-{next(_numbers)}.arrow"
     except OSError as error:

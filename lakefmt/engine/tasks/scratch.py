@@ -1,19 +1,15 @@
 """Local folders for what does not outlive an attempt of a task, such as spilled rows.
 
 A folder is named after its process (``process_folders``), so that those of a process that was killed are found; who has
-workers deletes them.
+workers deletes them. Every read runs tasks, and hardly any makes a folder: what that needs is imported then.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from itertools import count
-from pathlib import Path
 
 from lakefmt.errors import ResourceError
-from lakefmt.process_folders import name_folder, sweep_folders
 
 __all__ = ["Scratch", "delete_own_scratch", "sweep_scratch"]
 
@@ -49,17 +45,27 @@ class Scratch:
     def delete(self) -> None:
         """Delete the folder, if there is one, and all that is in it."""
         if self._path is not None:
+            import shutil
+
             shutil.rmtree(self._path, ignore_errors=True)
             self._path = None
 
 
 def sweep_scratch() -> None:
     """Delete the folders of processes that are dead."""
+    import tempfile
+    from pathlib import Path
+
+    from lakefmt.process_folders import sweep_folders
+
     sweep_folders(_PURPOSE, Path(tempfile.gettempdir()))
 
 
 def delete_own_scratch() -> None:
     """Delete the folders of this process, whose tasks are over."""
+    import shutil
+    from pathlib import Path
+
     prefix = Path(_prefix())
     for folder in prefix.parent.glob(f"{prefix.name}*"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -74,6 +80,10 @@ def _prefix() -> str:
     global _known_prefix
     pid, known = os.getpid(), _known_prefix
     if known is None or known[0] != pid:
+        import tempfile
+
+        from lakefmt.process_folders import name_folder
+
         name = name_folder(_PURPOSE)
         known = _known_prefix = pid, os.path.join(tempfile.gettempdir(), name[: name.rindex("-") + 1])  # noqa: PTH118
     return known[1]

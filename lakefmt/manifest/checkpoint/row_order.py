@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,8 @@ def in_place(tables: Iterable[pa.Table], places: Any) -> Iterator[pa.Table]:
             order: Any = pc.sort_indices(places)
             yield held.take(order)
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="lakefmt-checkpoint-") as folder:
         files = [Path(folder) / str(number) for number in range(-(-len(places) // _HELD_ROWS))]
         _distribute(tables, places, files)
