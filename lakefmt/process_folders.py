@@ -22,7 +22,14 @@ import time
 from functools import cache
 from pathlib import Path
 
-__all__ = ["make_folder", "name_folder", "outlives_owner", "own_folder", "sweep_folders"]
+__all__ = [
+    "delete_own_folders",
+    "make_folder",
+    "name_folder",
+    "outlives_owner",
+    "own_folder",
+    "sweep_folders",
+]
 
 _NAME = re.compile(r"lakefmt-[a-z]+-(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}")
 _FORGOTTEN_S = 7 * 24 * 3600
@@ -47,6 +54,14 @@ def own_folder(purpose: str) -> Path:
     elif not folder.is_dir():  # tidied away by others, after days without use
         folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def delete_own_folders() -> None:
+    """Delete this process's folders now: for one that ends without the interpreter's own end."""
+    owner = os.getpid()
+    for (pid, _), folder in list(_own.items()):
+        if pid == owner:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _delete_own(owner: int, folder: Path) -> None:

@@ -241,6 +241,10 @@ class Table:
         """Register this version as view ``name`` of a DuckDB connection, and return it."""
         return self.scan().to_duckdb(con, name)
 
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema of the rows."""
+        return self.scan().__arrow_c_schema__()
+
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Stream all rows to any Arrow consumer."""
         return self.scan().__arrow_c_stream__(requested_schema)

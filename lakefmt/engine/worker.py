@@ -29,6 +29,7 @@ from lakefmt.engine.tasks.pickling import decode, encode
 from lakefmt.engine.tasks.run import run_task
 from lakefmt.engine.tasks.scratch import delete_own_scratch
 from lakefmt.engine.tasks.surroundings import Versions
+from lakefmt.process_folders import delete_own_folders
 
 if TYPE_CHECKING:
     from lakefmt.engine.tasks.answers import Answer
@@ -146,6 +147,7 @@ class Worker:
 def _leave() -> None:
     """End at once: nobody is there any more to say anything to."""
     delete_own_scratch()
+    delete_own_folders()
     os._exit(0)
 
 

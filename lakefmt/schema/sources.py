@@ -80,6 +80,9 @@ def open_source(data: Any, schema: Schema | None = None) -> BatchSource:
         return open_source(reader)
     if library in {"duckdb", "_duckdb"} and (reader := _duckdb_reader(data)) is not None:
         return open_source(reader)
+    if library == "lakefmt" and hasattr(data, "to_batches") and hasattr(data, "__arrow_c_schema__"):
+        # Not by Arrow's stream, which makes one error of Arrow's of all there are.
+        return BatchSource(cast("pa.Schema", cast("Any", pa.schema)(data)), iter(data.to_batches()))
     if hasattr(data, "__arrow_c_stream__"):
         return open_source(_import_stream(data))
     if hasattr(data, "__arrow_c_array__"):

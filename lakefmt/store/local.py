@@ -52,6 +52,7 @@ _FAILURES = {
     errno.EROFS: Failure.DENIED,
     errno.ENOSPC: Failure.FULL,
     errno.EDQUOT: Failure.FULL,
+    errno.EFBIG: Failure.FULL,  # a limit of the process, or of the file system
     errno.ENAMETOOLONG: Failure.INVALID,
     # What network file systems say of a server that is busy or was restarted.
     errno.ESTALE: Failure.TRANSIENT,

@@ -32,7 +32,8 @@ class RowFunction:
         """Return what the function makes of rows, in the schema.
 
         Raises:
-            SchemaMismatchError: it returned other columns, or a value that its column's type cannot hold.
+            SchemaMismatchError: it returned other columns, a value that its column's type cannot hold, NULL in a column
+                that has none, or a data frame whose values have no one type.
             InvalidInputError: it returned no rows at all but something else.
             Exception: whatever the function raises.
         """
@@ -53,7 +54,7 @@ class RowFunction:
         if isinstance(returned, pa.RecordBatch):
             return pa.Table.from_batches([returned])
         if hasattr(returned, "__arrow_c_stream__"):
-            table: pa.Table = pa.table(returned)
+            table = self._imported(returned)
             # An index of pandas that nobody asked for comes along as a column.
             return table.select(
                 [name for name in table.schema.names if not name.startswith("__index_level_")]
@@ -65,6 +66,7 @@ class RowFunction:
 
     def _fit(self, table: pa.Table) -> pa.Table:
         if table.schema.equals(self.schema):
+            self._check_nulls(table)
             return table
         names = self.schema.names
         if len(table.schema.names) != len(names) or set(table.schema.names) != set(names):
@@ -74,7 +76,28 @@ class RowFunction:
                 hint="Return these columns, in any order, or pass the schema of what it returns",
             )
         columns = [self._cast(table[name], field) for name, field in zip(names, self.schema, strict=True)]
-        return pa.Table.from_arrays(columns, schema=self.schema)
+        fitting = pa.Table.from_arrays(columns, schema=self.schema)
+        self._check_nulls(fitting)
+        return fitting
+
+    def _imported(self, returned: Any) -> pa.Table:
+        try:
+            table: pa.Table = pa.table(returned)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            reason = ", ".join(map(str, error.args))
+            raise SchemaMismatchError(
+                f"Function {self.name!r} returned {type(returned).__name__} that cannot be had as Arrow rows: {reason}",
+                hint="Give each column one type and a name of its own, or return a pyarrow.Table",
+            ) from error
+        return table
+
+    def _check_nulls(self, table: pa.Table) -> None:
+        for field, column in zip(self.schema, table.columns, strict=True):
+            if not field.nullable and column.null_count:
+                raise SchemaMismatchError(
+                    f"Function {self.name!r} returned NULL in column {field.name!r}, which its schema says has none",
+                    hint="Leave such rows out, or pass a schema in which the column is nullable",
+                )
 
     def _cast(self, column: Any, field: pa.Field[Any]) -> Any:
         if column.type.equals(field.type):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pyarrow as pa
 
 from lakefmt.engine.sources.row_tables import cut_into_tables
-from lakefmt.errors import StoreError
+from lakefmt.errors import ObjectNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -88,8 +88,16 @@ class _RowsOfFile:
         return replace(self, start=self.start + start, num_rows=left if length is None else min(length, left))
 
     def read(self) -> pa.Table:
-        with pa.memory_map(self.path) as source, pa.ipc.open_stream(source) as stream:
-            return stream.read_all().slice(self.start, self.num_rows)
+        try:
+            with pa.memory_map(self.path) as source, pa.ipc.open_stream(source) as stream:
+                return stream.read_all().slice(self.start, self.num_rows)
+        except FileNotFoundError as error:
+            # Nothing gives these rows again.
+            raise ObjectNotFoundError(
+                "Rows that wait in the job's folder are gone",
+                path=self.path,
+                hint="Look for what deletes files there, or set TMPDIR to another folder",
+            ) from error
 
 
 _Part: TypeAlias = pa.Table | _RowsOfFile

@@ -8,6 +8,7 @@ is loaded only then. Arrow's buffers lie beside the pickle, uncopied; a slice of
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import sys
 import threading
@@ -55,7 +56,7 @@ class _ByName(pickle.Pickler):
             module = value.__module__
             if "<" in value.__qualname__ or not _is_importable(module):
                 raise _NotImportableError(module)
-        return _reduce_slice(value)
+        return _reduce_rows(value)
 
 
 def _encode_by_value(value: object) -> list[Part]:
@@ -73,7 +74,7 @@ def _encode_by_value(value: object) -> list[Part]:
                     and not _is_importable(module.__name__)
                 ):
                     raise _NotImportableError(module.__name__)
-            reduced = _reduce_slice(value)
+            reduced = _reduce_rows(value)
             return super().reducer_override(value) if reduced is NotImplemented else reduced
 
     by_value = {"__main__"}  # to cloudpickle already
@@ -95,20 +96,22 @@ def _dump(pickler: Callable[..., Any], value: object) -> list[Part]:
     return [file.getbuffer(), *(buffer.raw() for buffer in buffers)]
 
 
-def _reduce_slice(value: object) -> Any:
-    """Return how rows are pickled that hold on to far more than themselves: pyarrow would send all of it."""
-    if (
-        not isinstance(value, pa.Table | pa.RecordBatch)
-        or value.get_total_buffer_size() < 2 * value.nbytes + 4096
+def _reduce_rows(value: object) -> Any:
+    """Return how rows are pickled that pyarrow would send with all that they hold on to, or not at all.
+
+    The former are slices; the latter have no columns, and pyarrow forgets how many they are.
+    """
+    if not isinstance(value, pa.Table | pa.RecordBatch) or (
+        value.num_columns and value.get_total_buffer_size() < 2 * value.nbytes + 4096
     ):
         return NotImplemented
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, value.schema) as stream:
         stream.write(value)
-    return _read_slice, (pickle.PickleBuffer(sink.getvalue()), isinstance(value, pa.Table))
+    return _read_rows, (pickle.PickleBuffer(sink.getvalue()), isinstance(value, pa.Table))
 
 
-def _read_slice(stream: Any, is_table: bool) -> pa.Table | pa.RecordBatch:  # noqa: FBT001 - pickle calls it
+def _read_rows(stream: Any, is_table: bool) -> pa.Table | pa.RecordBatch:  # noqa: FBT001 - pickle calls it
     with pa.ipc.open_stream(stream) as reader:
         return reader.read_all() if is_table else reader.read_next_batch()
 
@@ -146,3 +149,14 @@ def _finds(name: str, module: ModuleType) -> bool:
         path = spec.submodule_search_locations
     own = getattr(module, "__spec__", None)
     return spec is not None and own is not None and spec.origin == own.origin
+
+
+def _begin_in_child() -> None:
+    global _by_value
+    _by_value = (
+        threading.Lock()
+    )  # a thread of the parent may have held it, and nobody in the child would release it
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_in_child)

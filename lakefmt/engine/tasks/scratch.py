@@ -31,8 +31,8 @@ class Scratch:
             ResourceError: it cannot be made.
         """
         if self._path is None:
-            path = f"{_prefix()}{next(_numbers):08x}"
             try:
+                path = f"{_prefix()}{next(_numbers):08x}"
                 os.mkdir(path, 0o700)  # noqa: PTH102
             except OSError as error:
                 raise ResourceError(
@@ -52,13 +52,14 @@ class Scratch:
 
 
 def sweep_scratch() -> None:
-    """Delete the folders of processes that are dead."""
+    """Delete the folders of processes that are dead, those that their own databases spilled to included."""
     import tempfile
     from pathlib import Path
 
     from lakefmt.process_folders import sweep_folders
 
-    sweep_folders(_PURPOSE, Path(tempfile.gettempdir()))
+    for purpose in (_PURPOSE, "spill"):
+        sweep_folders(purpose, Path(tempfile.gettempdir()))
 
 
 def delete_own_scratch() -> None:

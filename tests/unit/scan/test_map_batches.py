@@ -185,6 +185,54 @@ def test_value_that_a_type_cannot_hold_is_refused_not_cut(trips):
         ).to_arrow()
 
 
+def test_null_in_a_column_that_has_none_is_refused(trips):
+    schema = pa.schema([pa.field("id", pa.int64(), nullable=False)])
+    for made in (pa.table({"id": [1, None]}), pa.table({"id": [1, None]}, schema=schema)):
+        with pytest.raises(SchemaMismatchError, match="NULL in column 'id'"):
+            trips.scan().map_batches(lambda _, made=made: made, schema, executor="threads").to_arrow()
+
+
+def test_data_frame_that_is_no_arrow_rows_is_a_typed_error(trips):
+    def frame(values, columns):
+        import pandas as pd
+
+        found = pd.DataFrame(values)
+        found.columns = columns
+        return found
+
+    for values, columns in (([[1], ["x"]], ["id"]), ([[1, 2]], ["id", "id"])):
+        made = frame(values, columns)
+        with pytest.raises(SchemaMismatchError, match="returned DataFrame that cannot be had"):
+            trips.scan().map_batches(
+                lambda _, made=made: made, {"id": pa.int64()}, executor="threads"
+            ).to_arrow()
+
+
+@BOTH
+def test_rows_without_columns_are_rows_too(trips, executor):
+    counted = {"n": pa.int64()}
+
+    def count(rows):
+        return pa.table({"n": [rows.num_rows]})
+
+    assert (
+        trips.scan().map_batches(lambda t: t.select([]), pa.schema([]), executor=executor).to_arrow().num_rows
+        == 997
+    )
+    scan = trips.scan(columns=[], limit=5)
+    assert sum(scan.map_batches(count, counted, executor=executor).to_arrow()["n"].to_pylist()) == 5
+
+
+@BOTH
+def test_error_of_a_function_is_the_error_of_the_write(trips, executor, tmp_path):
+    def fail(rows):
+        raise ZeroDivisionError("no fares")
+
+    for function, error in ((fail, ZeroDivisionError), (lambda t: 3, InvalidInputError)):
+        with pytest.raises(error):
+            lakefmt.write(tmp_path / "written", trips.scan().map_batches(function, executor=executor))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import resource
 import tempfile
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 import lakefmt
-from lakefmt.errors import InvalidInputError, OutOfMemoryError
+from lakefmt.errors import InvalidInputError, ObjectNotFoundError, OutOfMemoryError, StoreError
 
 BOTH = pytest.mark.parametrize("executor", ["threads", "processes"])
 SUMS = {"city": pa.string(), "n": pa.int64(), "s": pa.int64()}
@@ -200,3 +201,28 @@ def test_progress_of_each_stage_is_told_with_what_there_is_to_do(trips):
         trips.scan(where="id < 5").map_batches(lambda t: t, executor="threads").to_arrow()
     assert told.started == {"map": None}
     assert told.rows == {"map": 5}
+
+
+def test_full_disk_under_an_exchange_is_a_typed_error_that_names_what_was_read(trips):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a full disk: writes fail half-way
+    try:
+        with pytest.raises(StoreError, match="cannot write it") as raised:
+            trips.scan().map_batches(lambda t: t, repartition_by="id", executor="threads").to_arrow()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert any("tried 4 times" in note for note in raised.value.__notes__)
+
+
+def test_rows_of_a_query_that_are_deleted_while_they_wait_are_told(trips, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def delete(rows):
+        for path in tmp_path.glob("lakefmt-job-*/rows-*"):
+            path.unlink()
+        return rows
+
+    query = lakefmt.sql("SELECT * FROM trips", {"trips": trips})
+    mapped = query.map_batches(delete, executor="threads", workers=1, batch_rows=1000)
+    with pytest.raises(ObjectNotFoundError, match="are gone"):
+        mapped.map_batches(lambda t: t, repartition_by="id").to_arrow()

@@ -12,7 +12,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from lakefmt.errors import InvalidInputError, SchemaMismatchError
+import lakefmt
+from lakefmt.errors import CorruptTableError, InvalidInputError, SchemaMismatchError
 from lakefmt.schema import Schema, conform_batches, open_source
 
 ROWS = [{"id": 1, "city": "Bern"}, {"id": 2, "city": None}]
@@ -196,3 +197,13 @@ def test_files_that_are_not_there_or_not_parquet_are_refused(tmp_path):
         open_source(tmp_path)
     with pytest.raises(InvalidInputError, match="cannot be opened"):
         open_source("nonsense://x/y.parquet")
+
+
+def test_error_of_a_scan_is_its_own_for_who_writes_its_rows(tmp_path):
+    lakefmt.write(tmp_path / "t", TABLE)
+    table = lakefmt.open(tmp_path / "t")
+    for file in (tmp_path / "t").glob("*.parquet"):
+        file.unlink()
+    for rows in (table, table.scan(), lakefmt.sql("SELECT * FROM t", {"t": table})):
+        with pytest.raises(CorruptTableError, match="missing"):
+            list(open_source(rows).batches)

@@ -188,6 +188,22 @@ class TestEnd:
         assert not any(map(is_running, worker_ids(folder)))
         assert not any(map(os.path.exists, scratch_folders(folder)))
 
+    def test_a_driver_that_ends_leaves_no_folder_that_its_workers_databases_spilled_to(
+        self, folder: Path
+    ) -> None:
+        code = (
+            "def spill(value, context):\n"
+            "    from lakefmt.process_folders import own_folder\n"
+            "    path = own_folder('spill')\n"
+            "    if value: os.kill(os.getpid(), 9)\n"
+            "    return str(path)\n"
+            "ends = [executor.submit(Task(spill, value, 's', value)).exception(60) for value in (0, 1)]\n"
+            "print(*(type(end).__name__ for end in ends))\n"
+        )
+        done = interpret("", "-c", COMMON + code, env={**os.environ, "TMPDIR": str(folder)})
+        assert (done.stdout, done.stderr) == ("NoneType WorkerLostError\n", "")
+        assert list(folder.iterdir()) == []
+
     @pytest.mark.parametrize("task", ["stand_by", "search_for_ever"])
     def test_a_killed_driver_takes_its_workers_along(self, folder: Path, task: str) -> None:
         code = f"wait([executor.submit(Task({task}, sys.argv[1], 's', n)) for n in range(2)])"
@@ -237,6 +253,31 @@ print(executor.submit(Task(pid, None, 's', 0)).result(60) == parents)
 """
         done = interpret("", "-c", COMMON + code)
         assert (done.stdout, done.stderr) == ("own\n0\nTrue\n", "")
+
+    def test_a_child_forked_while_a_thread_pickles_can_pickle(self) -> None:
+        code = """
+import threading, warnings; warnings.simplefilter("ignore")
+from lakefmt.engine.tasks import pickling
+
+class Held:
+    def __reduce__(self):
+        inside.set(); go.wait(60)
+        return int, ()
+
+inside, go = threading.Event(), threading.Event()
+thread = threading.Thread(target=pickling.encode, args=((lambda: 0, Held()),))
+thread.start(); inside.wait(60)
+child = os.fork()
+if not child:
+    import signal
+    signal.alarm(30)
+    pickling.encode(lambda: 0)
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+go.set(); thread.join()
+"""
+        done = interpret("", "-c", COMMON + code)
+        assert (done.stdout, done.stderr) == ("0\n", "")
 
     def test_ctrl_c_at_a_terminal_ends_driver_and_workers_and_says_so_once(self, folder: Path) -> None:
         code = "wait([executor.submit(Task(stand_by, sys.argv[1], 's', n)) for n in range(4)])"
