@@ -98,7 +98,10 @@ class _Run:
     def result(self) -> Any:
         """Run the task on a worker and return its result, or raise its error."""
         pool = workers()
-        worker = pool.take()
+        try:
+            worker = pool.take()
+        except WorkerDiedError as error:
+            raise self._lost(error.exit_code) from None
         with self._lock:
             self._worker = worker
         try:

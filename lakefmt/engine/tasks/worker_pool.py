@@ -32,6 +32,7 @@ class WorkerPool:
 
         Raises:
             WorkerStartError: there is none and none can be started.
+            WorkerDiedError: there was none, and the new one was killed as it began.
         """
         with self._lock:
             while self._idle:
@@ -81,6 +82,8 @@ class WorkerPool:
         for worker in ending:
             worker.wait()
             self._all.discard(worker)
+        if ending:
+            sweep_scratch()  # of those that could not do so themselves
 
     def abandon(self) -> None:
         """Leave all workers to the parent."""

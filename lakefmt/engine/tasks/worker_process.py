@@ -70,6 +70,7 @@ class WorkerProcess:
 
         Raises:
             WorkerStartError: it does not get ready, or runs other versions.
+            WorkerDiedError: a signal ended it, which says nothing of the next.
         """
         self._connection.settimeout(_START_S)
         try:
@@ -80,8 +81,11 @@ class WorkerProcess:
                 f"A worker process said nothing for {_START_S:.0f} s after its start"
             ) from error
         except (EOFError, OSError) as error:
+            exit_code = self.wait()
+            if exit_code < 0:
+                raise WorkerDiedError(exit_code) from error
             raise WorkerStartError(
-                f"A worker process ended as it began, with exit code {self.wait()}",
+                f"A worker process ended as it began, with exit code {exit_code}",
                 hint=f"Standard error has the reason; it is started as {sys.executable} -m lakefmt.engine.worker",
             ) from error
         self._connection.settimeout(None)

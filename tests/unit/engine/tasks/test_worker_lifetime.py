@@ -152,6 +152,24 @@ class TestBeginning:
         assert "instead of 0.0.1" in done.stdout
         assert "start it again" in done.stdout
 
+    def test_that_a_kill_ends_is_a_lost_worker_and_the_next_begins(self, folder: Path) -> None:
+        (folder / "sitecustomize.py").write_text(
+            "import os, sys\n"
+            "if 'lakefmt.engine.worker' in ' '.join(sys.orig_argv) and not os.path.exists('killed'):\n"
+            "    open('killed', 'w').close(); os.kill(os.getpid(), 9)\n"
+        )
+        code = (
+            "sys.path.insert(0, os.getcwd())\n"
+            "error = executor.submit(Task(square, 3, 's', 0)).exception(60)\n"
+            "print(type(error).__name__, error.exit_code)\n"
+            "print(executor.submit(Task(square, 3, 's', 0)).result(60))\n"
+        )
+        # What the package itself is found by, as the program stands elsewhere.
+        done = interpret(
+            "", "-c", f"import sys; sys.path.append({os.getcwd()!r})\n{COMMON}{code}", cwd=folder
+        )
+        assert (done.stdout, done.stderr) == ("WorkerLostError -9\n9\n", "")
+
     def test_without_an_interpreter_is_a_typed_error(self) -> None:
         code = (
             "from lakefmt.errors import WorkerStartError\n"
@@ -196,12 +214,16 @@ class TestEnd:
             "    from lakefmt.process_folders import own_folder\n"
             "    path = own_folder('spill')\n"
             "    if value: os.kill(os.getpid(), 9)\n"
-            "    return str(path)\n"
-            "ends = [executor.submit(Task(spill, value, 's', value)).exception(60) for value in (0, 1)]\n"
-            "print(*(type(end).__name__ for end in ends))\n"
+            "    time.sleep(0.2)\n"
+            "    return os.getpid()\n"
+            "ends = [executor.submit(Task(spill, value, 's', value)) for value in (0, 0)]\n"
+            "one, other = (end.result(60) for end in ends)\n"
+            "print(type(executor.submit(Task(spill, 1, 's', 1)).exception(60)).__name__)\n"
+            "executor.submit(Task(spill, 0, 's', 1)).result(60)\n"
+            "for worker in {one, other}: os.kill(worker, 9) if os.path.exists(f'/proc/{worker}/cwd') else None\n"
         )
         done = interpret("", "-c", COMMON + code, env={**os.environ, "TMPDIR": str(folder)})
-        assert (done.stdout, done.stderr) == ("NoneType WorkerLostError\n", "")
+        assert (done.stdout, done.stderr) == ("WorkerLostError\n", "")
         assert list(folder.iterdir()) == []
 
     @pytest.mark.parametrize("task", ["stand_by", "search_for_ever"])
