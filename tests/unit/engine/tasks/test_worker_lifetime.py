@@ -166,7 +166,7 @@ class TestBeginning:
         )
         # What the package itself is found by, as the program stands elsewhere.
         done = interpret(
-            "", "-c", f"import sys; sys.path.append({os.getcwd()!r})\n{COMMON}{code}", cwd=folder
+            "", "-c", f"import sys; sys.path.append({str(Path.cwd())!r})\n{COMMON}{code}", cwd=folder
         )
         assert (done.stdout, done.stderr) == ("WorkerLostError -9\n9\n", "")
 
