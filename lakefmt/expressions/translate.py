@@ -17,7 +17,7 @@ from lakefmt.expressions.constants import (
     value_of_python,
 )
 from lakefmt.expressions.survey import is_constant, resolve_column
-from lakefmt.expressions.syntax import function_arguments, literal_of, type_name_of_cast
+from lakefmt.expressions.syntax import child_nodes, function_arguments, literal_of, type_name_of_cast
 from lakefmt.expressions.tree import (
     And,
     Column,
@@ -211,9 +211,14 @@ class Translation:
         return None if names is None else resolve_column(names, self.schema)
 
     def _constant(self, node: SyntaxNode) -> Value | None:
-        if not is_constant(node):
+        # A text with a collation is compared by it, as what it is compared with then is, too.
+        if not is_constant(node) or _has_collation(node):
             return None
         return read_constant(node, self.syntax, self.parameters)
+
+
+def _has_collation(node: SyntaxNode) -> bool:
+    return node["class"] == "COLLATE" or any(map(_has_collation, child_nodes(node)))
 
 
 def _dotted_names(node: SyntaxNode) -> list[str] | None:
