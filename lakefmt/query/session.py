@@ -16,7 +16,7 @@ from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import failed_query, kind_of_streamed
 from lakefmt.query.interrupts import InterruptibleCalls
 from lakefmt.query.sources import TableSource
-from lakefmt.scan.duckdb_source import plan_duckdb_source
+from lakefmt.scan.duckdb_source import plan_duckdb_source, stream_column
 from lakefmt.scan.plan import plan_scan
 from lakefmt.scan.read import read_batches
 
@@ -166,7 +166,7 @@ class Session:
                     advance(batch.num_rows)
 
             found = gather_tables(tables(), reader.schema, self.limits.result_bytes)
-        return pa.concat_tables(found) if found else reader.schema.empty_table()
+        return pa.concat_tables(found) if found else pa.Table.from_batches([], reader.schema)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Run the query and yield its rows as they come."""
@@ -307,24 +307,17 @@ def _set_variable(cursor: duckdb.DuckDBPyConnection, name: str, value: pa.Array[
 
 
 def _make_data_view(cursor: duckdb.DuckDBPyConnection, name: str, data: Any) -> None:
-    """Register data under a name; DuckDB 1.5 has Arrow filter what it reads from Arrow, to which NaN is no number's greater."""
+    """Register data under a name, what is Arrow's below a view that keeps filters to DuckDB (``stream_column``)."""
     data = _readable_twice(data)
     schema = getattr(data, "schema", None)
     if not isinstance(schema, pa.Schema):
         schema = pa.schema(data) if hasattr(data, "__arrow_c_schema__") else None
-    if schema is None or not any(
-        pa.types.is_floating(field.type) or pa.types.is_nested(field.type) for field in schema
-    ):
+    if schema is None or not schema.names:
         cursor.register(name, data)
         return
     rows = f"rows of {name}"
     cursor.register(rows, data)
-    columns = [
-        f"TRY({quote_identifier(field.name)}) AS {quote_identifier(field.name)}"
-        if pa.types.is_floating(field.type) or pa.types.is_nested(field.type)
-        else quote_identifier(field.name)
-        for field in schema
-    ]
+    columns = [stream_column(each) for each in schema.names]
     cursor.execute(
         f"CREATE TEMP VIEW {quote_identifier(name)} AS SELECT {', '.join(columns)} FROM {quote_identifier(rows)}"
     )

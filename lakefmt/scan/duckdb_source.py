@@ -88,13 +88,14 @@ def plan_duckdb_source(
         raise
 
 
-def stream_column(name: str, kind: str) -> str:
-    """Return a column of a registered Arrow stream as a query selects it, by its name and DuckDB's type.
+def stream_column(name: str) -> str:
+    """Return a column of a registered Arrow stream as a query selects it.
 
-    DuckDB 1.5 has Arrow filter what it reads from Arrow, to which NaN is greater than no number; TRY keeps the filter.
+    DuckDB has Arrow filter what it reads from Arrow, to which NaN is greater than no number, and fails where the filter
+    is a join's (BLOOM_FILTER, in 1.5); TRY keeps the filter to DuckDB.
     """
     quoted = quote_identifier(name)
-    return f"TRY({quoted}) AS {quoted}" if "DOUBLE" in kind or "FLOAT" in kind else quoted
+    return f"TRY({quoted}) AS {quoted}"
 
 
 class _Builder:
@@ -164,7 +165,7 @@ class _Builder:
         for each in fields:
             name, kind = quote_identifier(each.name), duckdb_type(each.type)
             if each.name in read.names:
-                columns.append(stream_column(each.name, kind))
+                columns.append(stream_column(each.name))
             else:
                 why = f"column {each.name} was not expected to be read; please report this query"
                 columns.append(f"CAST(error({quote_literal(why)}) AS {kind}) AS {name}")

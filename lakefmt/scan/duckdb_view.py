@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.expressions import duckdb_type, quote_identifier, quote_literal
+from lakefmt.expressions import quote_identifier, quote_literal
 from lakefmt.scan.duckdb_files import group_files
 from lakefmt.scan.duckdb_source import stream_column
 from lakefmt.scan.prune import covers
@@ -55,7 +55,7 @@ def stream_to_duckdb(
 
 
 def _query_over_stream(schema: Schema, name: str) -> str:
-    columns = [stream_column(field.name, duckdb_type(field.type)) for field in schema.fields]
+    columns = [stream_column(name) for name in schema.names]
     return f"SELECT {', '.join(columns) or '*'} FROM temp.main.{quote_identifier(name)}"
 
 

@@ -270,6 +270,21 @@ def write_foreign(place, files):
     texts=["SELECT a.i FROM t a LEFT JOIN t b ON a.n = b.n AND b.x > 0 WHERE b.n IS NULL"],
     kind="foreign",
 )
+@example(  # DuckDB 1.5 hands an anti-join's bloom filter to Arrow, which has none
+    files=[
+        [(row(), False)] * 3 + [(row(n=1), False)],
+        [(row(), False)] * 7,
+        [(row(), False)] * 7,
+        [(row(n=0), False)],
+    ],
+    texts=[
+        (
+            "SELECT a.i, a.x FROM t a WHERE NOT EXISTS (SELECT 1 FROM t b WHERE b.n = a.n AND b.i IS NULL) "
+            "AND (a.i = -3) IS NOT TRUE"
+        )
+    ],
+    kind="foreign",
+)
 def test_queries_answer_as_duckdb_does(files, texts, kind):
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "t"
