@@ -44,7 +44,7 @@ def choose_layout(footer: Footer, spec: ReadSpec, *, float_bounds_hold: bool) ->
         spec: the table's columns.
         float_bounds_hold: as in ``ReadTask``.
     """
-    if footer.splits_integers or footer.old_calendar:
+    if footer.splits_integers or footer.old_calendar or footer.has_marked_kinds:
         return None
     if len({name.lower() for name in footer.schema.names}) < len(footer.schema):
         return None  # names that differ in case only are renamed by DuckDB

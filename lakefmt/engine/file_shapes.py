@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from lakefmt.engine.footers import Footer, load_metadata, splits_any
+from lakefmt.engine.footers import Footer, load_metadata, splits_any, tells_of_shapes
 from lakefmt.engine.old_calendar import find_old_calendar
 from lakefmt.engine.tasks import map_tasks
 
@@ -168,6 +168,8 @@ def _is_alike(footer: Footer, metadata: Any) -> bool:
     if not schema.equals(footer.schema.remove_metadata(), check_metadata=True):
         return False
     if find_old_calendar(metadata.metadata) != footer.old_calendar:
+        return False
+    if tells_of_shapes(metadata) != tells_of_shapes(known):
         return False
     return splits_any(footer.integer_leaves, metadata) == footer.splits_integers
 

@@ -36,11 +36,13 @@ __all__ = [
     "load_metadata",
     "open_parquet",
     "splits_any",
+    "tells_of_shapes",
 ]
 
 CACHE_BYTES = 64 << 20
 _PARSED_SHARE = 8  # a footer in memory is several times its length in the file
 
+_MARKED_KINDS = frozenset({"GEOGRAPHY", "GEOMETRY", "JSON"})
 _SPLIT_INTEGERS = frozenset({"FIXED_LEN_BYTE_ARRAY", "INT32", "INT64"})
 
 _lock = threading.Lock()
@@ -107,6 +109,14 @@ class Footer:
     def splits_integers(self) -> bool:
         """Whether columns other than floats are in BYTE_STREAM_SPLIT, which DuckDB 1.5 cannot decode."""
         return splits_any(self.integer_leaves, self.metadata)
+
+    @cached_value
+    def has_marked_kinds(self) -> bool:
+        """Whether columns are marked as JSON or shapes on a map, which DuckDB has types for, and tables have not."""
+        columns = self.metadata.schema
+        if tells_of_shapes(self.metadata):
+            return True
+        return any(columns.column(leaf).logical_type.type in _MARKED_KINDS for leaf in range(len(columns)))
 
     def has_int96(self, position: int) -> bool:
         """Whether a top-level column, by its position, keeps something as INT96."""
@@ -225,6 +235,11 @@ def open_parquet(
             path=key,
             hint="It is truncated or was overwritten: restore the file, or a version of the table without it",
         ) from error
+
+
+def tells_of_shapes(metadata: Any) -> bool:
+    """Whether the writer told which binary columns are shapes on a map (GeoParquet)."""
+    return b"geo" in (metadata.metadata or ())
 
 
 def splits_any(leaves: list[int], metadata: Any) -> bool:

@@ -97,6 +97,8 @@ def adapt(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:
         )
     if pa.types.is_dictionary(values.type):
         return adapt(values.cast(values.type.value_type), field, key=key, by_id=by_id)
+    if isinstance(values.type, pa.BaseExtensionType):  # marked so by its writer (JSON)
+        return adapt(values.storage, field, key=key, by_id=by_id)
     if is_variant(field) and pa.types.is_struct(values.type):
         return _adapt_variant(values, target, key=key)
     if pa.types.is_struct(target) and pa.types.is_struct(values.type):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -135,12 +135,13 @@ def _group(store: Store, plan: ScanPlan, name: tuple[Any, ...]) -> DuckdbFiles:
 def _layout(
     shape: Any, spec: ReadSpec, name: tuple[Any, ...], *, float_bounds_hold: bool
 ) -> FileLayout | None:
-    if name not in shape.layouts:
+    found: FileLayout | Literal[False] | None = shape.layouts.get(name, False)
+    if found is False:
+        found = choose_layout(shape.footer, spec, float_bounds_hold=float_bounds_hold)
         if len(shape.layouts) >= _MOST_LAYOUTS:
-            shape.layouts.clear()
-        shape.layouts[name] = choose_layout(shape.footer, spec, float_bounds_hold=float_bounds_hold)
-    layout: FileLayout | None = shape.layouts[name]
-    return layout
+            shape.layouts.clear()  # other threads may be between their questions and answers
+        shape.layouts[name] = found
+    return found
 
 
 _MOST_LAYOUTS = 16  # of a shape: versions of the schema, projections

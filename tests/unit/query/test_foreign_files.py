@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -161,3 +162,30 @@ def test_column_that_is_never_null_and_missing_is_corrupt(tmp_path):
     ForeignTable(tmp_path / "t", fields).add(pa.table({"id": [1]}))
     with pytest.raises(CorruptTableError):
         read("SELECT must FROM t", lakefmt.open(tmp_path / "t"))
+
+
+def test_texts_that_a_writer_marked_as_json_stay_texts(tmp_path):
+    marked = pa.array(['{"a": 1}', None], pa.string()).cast(pa.json_(pa.string()))
+    table = ForeignTable(tmp_path / "t", [column("id", "long"), column("x", "string")])
+    table.add(pa.table({"id": [1, 2], "x": marked})).add(pa.table({"id": [3], "x": ["no JSON"]}))
+    opened = lakefmt.open(tmp_path / "t")
+    result = lakefmt.sql("SELECT typeof(x) AS kind, x FROM t ORDER BY id", {"t": opened}).to_arrow()
+    assert result["x"].type == pa.string()
+    assert result.to_pylist() == [
+        {"kind": "VARCHAR", "x": '{"a": 1}'},
+        {"kind": "VARCHAR", "x": None},
+        {"kind": "VARCHAR", "x": "no JSON"},
+    ]
+    assert own_files(opened) == 1
+    assert opened.to_duckdb(duckdb.connect(), "t").order("id").types == ["BIGINT", "VARCHAR"]
+
+
+def test_binaries_that_a_writer_marked_as_shapes_stay_binaries(tmp_path):
+    shape = bytes.fromhex("0101000000000000000000f03f0000000000000040")  # POINT (1 2)
+    rows = pa.table({"x": [shape]})
+    geo = '{"version":"1.0.0","primary_column":"x","columns":{"x":{"encoding":"WKB","geometry_types":["Point"]}}}'
+    ForeignTable(tmp_path / "t", [column("x", "binary")]).add(rows).add(
+        rows.replace_schema_metadata({"geo": geo})
+    )
+    result = lakefmt.sql("SELECT typeof(x) AS kind, x FROM t", {"t": lakefmt.open(tmp_path / "t")}).to_arrow()
+    assert result.to_pylist() == [{"kind": "BLOB", "x": shape}] * 2
