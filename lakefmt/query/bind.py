@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from lakefmt.query.sources import Source
 
 __all__ = ["Bound", "bind", "relation_schema"]
+
+
+_NO_COLUMNS = "SELECT list is empty after resolving"
 
 
 def bind(
@@ -55,16 +59,20 @@ def bind(
             if isinstance(source, TableSource):
                 fields = source.snapshot.schema.fields
                 columns = ", ".join(
-                    f"{quote_identifier(each.name)} {duckdb_type(each.type)}" for each in fields
+                    f"CAST(NULL AS {duckdb_type(each.type)}) AS {quote_identifier(each.name)}"
+                    for each in fields
                 )
-                cursor.execute(f"CREATE TEMP TABLE {quote_identifier(name)} ({columns})")
+                # A view, as the query will run over: a table of DuckDB's has a rowid beside.
+                cursor.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS SELECT {columns} WHERE false")
             else:
                 cursor.register(name, source.empty)
         bound = Bound(cursor, text, parameters, is_single=is_single)
         try:
             bound.check()
         except duckdb.Error as error:
-            raise _located(error, cursor, text, parameters, known) from error
+            # A PIVOT whose every column is pivoted or aggregated has columns by the rows alone.
+            if is_single or _NO_COLUMNS not in str(error):
+                raise _located(error, cursor, text, parameters, known) from error
     except duckdb.Error as error:
         raise invalid_query(error, text) from error
     return bound
@@ -82,6 +90,7 @@ class Bound:
         self._is_single = is_single
         self._relation: Any = None
         self._names: list[str] = []
+        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Bind the text. Raises duckdb.Error."""
@@ -97,6 +106,10 @@ class Bound:
         """Return the columns of the result; None where they depend on the rows (PIVOT over the values of a column)."""
         if not self._is_single:
             return None
+        with self._lock:  # a connection answers one thread at a time
+            return self._bound_schema()
+
+    def _bound_schema(self) -> pa.Schema:
         if self._relation is not None:
             return relation_schema(self._relation)
         text = self._text.rstrip().rstrip(";")

@@ -20,7 +20,7 @@ from lakefmt.query.metadata import answer_from_metadata
 from lakefmt.query.reading import survey_reading
 from lakefmt.query.session import Session
 from lakefmt.query.sources import TableSource, resolve_sources
-from lakefmt.query.statement import parse_statement
+from lakefmt.query.statement import parameters_left, parse_statement
 
 if TYPE_CHECKING:
     import os
@@ -90,7 +90,8 @@ def sql(
     statement = parse_statement(text, opens_files=bool(allowances.folders))
     sources, bound = resolve_sources(statement, tables, parameters, storage_options)
     if bound != statement.text:
-        statement = parse_statement(bound, opens_files=bool(allowances.folders))
+        written, statement = statement, parse_statement(bound, opens_files=bool(allowances.folders))
+        parameters = parameters_left(written, statement, parameters)
         named = statement.names
         sources = {name: each for name, each in sources.items() if named is None or name.lower() in named}
     checked = bind(
@@ -338,4 +339,4 @@ class _Columns:
 def _plain_parameters(params: Any) -> Parameters:
     from lakefmt.expressions.parse import plain_parameters
 
-    return plain_parameters(params, None)
+    return plain_parameters(params, None) or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from lakefmt.schema import closest_names
 from lakefmt.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from lakefmt.expressions.constants import Parameters
     from lakefmt.query.statement import Statement, TableReference
     from lakefmt.snapshot import Snapshot
@@ -67,21 +70,32 @@ def resolve_sources(
         if statement.names is None or key in statement.names:
             sources[name] = _source_of(name, what, storage_options)
     edits: dict[TableReference, str] = {}
+    views: dict[tuple[str, int | None, datetime | None], str] = {}
     for reference in statement.references:
         entry = given.get(reference.name.lower())
         if reference.at is None:
-            if entry is None and _PATH.search(reference.name) and reference.name not in sources:
-                sources[reference.name] = TableSource.of(
-                    open_table(reference.name, storage_options=storage_options)
-                )
-            continue
-        version, timestamp = _moment(reference, parameters)
-        view = f"{reference.name} at {timestamp.isoformat() if timestamp else version}"
-        edits[reference] = view
-        if view not in sources:
+            if entry is not None or not _PATH.search(reference.name):
+                continue
+            version, timestamp, view = None, None, reference.name
+        else:
+            version, timestamp = _moment(reference, parameters)
+            view = f"{reference.name} at {timestamp.isoformat() if timestamp else version}"
+        what = entry[0] if entry else reference.name, version, timestamp
+        if what not in views:
+            views[what] = view = _unused(view, {*given, *map(str.lower, sources), *statement.ctes})
             table = _table_of(reference.name, entry, given, storage_options)
-            sources[view] = TableSource.of(table.at(version=version, timestamp=timestamp))
+            if reference.at is not None:
+                table = table.at(version=version, timestamp=timestamp)
+            sources[view] = TableSource.of(table)
+        if views[what] != reference.name:
+            edits[reference] = views[what]
     return sources, statement.replace_names(edits) if edits else statement.text
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """Return a name for a view that nothing else has, to whom upper and lower case are one: URIs are not alike so."""
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(each for each in itertools.chain((name,), numbered) if each.lower() not in taken)
 
 
 def _named(tables: Any) -> dict[str, tuple[str, Any]]:
@@ -117,7 +131,7 @@ def _source_of(name: str, what: Any, storage_options: Mapping[str, Any] | None) 
         what = what.collect()
     if hasattr(what, "__arrow_c_stream__"):
         if hasattr(what, "__arrow_c_schema__") and not isinstance(what, pa.RecordBatchReader):
-            return DataSource(what, pa.schema(what).empty_table())
+            return DataSource(what, pa.Table.from_batches([], pa.schema(what)))
         rows = _without_views(pa.table(what))  # one that may be read once only, too
         return DataSource(rows, rows.slice(0, 0))
     raise InvalidInputError(

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["Statement", "TableReference", "iterate_nodes", "parse_statement"]
+    from lakefmt.expressions.constants import Parameters
+
+__all__ = ["Statement", "TableReference", "iterate_nodes", "parameters_left", "parse_statement"]
 
 # Of the functions that stand in FROM these name no table by a text, as query_table('trips') does.
 _PLAIN_TABLE_FUNCTIONS = frozenset(
@@ -32,6 +34,12 @@ _PLAIN_TABLE_FUNCTIONS = frozenset(
 )
 # DuckDB refuses them, too, where it binds or runs the text; this is to say so before, in one way.
 _FILE_FUNCTIONS = re.compile(r"(?:read|parquet|sniff|which)_\w+|\w+_scan|glob|duckdb_secrets", re.IGNORECASE)
+# Reached by FROM, too: they begin to log what other queries of the process do, into files at worst, or end that.
+_CHANGING_FUNCTIONS = re.compile(
+    r"\b((?:enable|disable)_(?:logging|profiling)|truncate_duckdb_logs|(?:force_)?checkpoint)\b",
+    re.IGNORECASE,
+)
+_TEXT_FUNCTIONS = frozenset({"query", "json_execute_serialized_sql"})
 _MOST_KEPT = 256  # parses of texts, of at most so many characters
 _LONGEST_KEPT = 4_000
 _READING = {"SELECT", "MULTI"}
@@ -113,6 +121,38 @@ def parse_statement(text: Any, *, opens_files: bool = False) -> Statement:
     return (_parse_again if len(text) <= _LONGEST_KEPT else _parse)(text, opens_files)
 
 
+def parameters_left(before: Statement, after: Statement, parameters: Parameters) -> Parameters:
+    """Return the values of a statement's placeholders without those that stood in AT clauses alone.
+
+    Args:
+        before: the statement with its AT clauses.
+        after: the same without them, whose ``?`` are counted anew.
+        parameters: of the former.
+    """
+    of_clauses = {name for each in before.references if each.at for name in _placeholders([each.at])}
+    if not parameters or not of_clauses or before.tree is None or after.tree is None:
+        return parameters
+    left, kept = set(_placeholders([after.tree])), set(_placeholders([before.tree], clauses=False))
+    if isinstance(parameters, dict):
+        return {name: value for name, value in parameters.items() if name in left or name not in of_clauses}
+    gone = of_clauses - kept
+    values = {number: value for number, value in enumerate(parameters, 1) if str(number) not in gone}
+    if left != kept or list(values) == list(range(1, len(values) + 1)):
+        return list(values.values()) or None  # of ?, which are counted anew, or of $1 to the last one
+    return {str(number): value for number, value in values.items()}
+
+
+def _placeholders(waiting: list[Any], *, clauses: bool = True) -> Iterator[str]:
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if each.get("class") == "PARAMETER":
+                yield str(each["identifier"])
+            waiting += [value for name, value in each.items() if clauses or name != "at_clause"]
+        elif isinstance(each, list):
+            waiting += each
+
+
 def iterate_nodes(tree: Any) -> Iterator[dict[str, Any]]:
     """Yield every node of a parse, whatever it is; without recursion, for texts nested without end."""
     waiting = [tree]
@@ -143,6 +183,8 @@ def _parse(text: str, opens_files: bool) -> Statement:  # noqa: FBT001 - the key
     nodes = [] if tree is None else list(iterate_nodes(tree))
     if listed is not None and not listed.is_understood(nodes):
         tree = None
+    if (changing := _calls_what_changes(nodes, text)) is not None:
+        raise _does_more(f"{changing}()", text)
     if tree is None:
         return Statement(text, None, (), None, frozenset(), is_single)
     for node in nodes:
@@ -186,10 +228,28 @@ def _check_reads(text: str, kinds: list[str], texts: list[str]) -> bool:
         return False
     if len(kinds) > 1:
         raise InvalidInputError("SQL of several statements is not run", hint="Give one statement at a time")
-    raise InvalidInputError(
-        f"A query only reads; {kinds[0].replace('_', ' ')} does something else, in {text.strip()[:80]!r}",
-        hint=_HINTS.get(kinds[0], "Give a SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or FROM statement"),
+    raise _does_more(kinds[0].replace("_", " "), text, hint=_HINTS.get(kinds[0]))
+
+
+def _does_more(what: str, text: str, *, hint: str | None = None) -> InvalidInputError:
+    return InvalidInputError(
+        f"A query only reads; {what} does something else, in {text.strip()[:80]!r}",
+        hint=hint or "Give a SELECT, VALUES, DESCRIBE, SUMMARIZE, PIVOT or FROM statement",
     )
+
+
+def _calls_what_changes(nodes: list[dict[str, Any]], text: str) -> str | None:
+    """Return the name of a function that does more than read, as far as a parse tells it: of none, as the text does."""
+    called = [text] if not nodes else []
+    for node in nodes:
+        if node.get("type") == "TABLE_FUNCTION":
+            name = str(node["function"].get("function_name", ""))
+            below = iterate_nodes(node["function"]) if name.lower() in _TEXT_FUNCTIONS else ()
+            texts = [each for each in below if each.get("class") == "CONSTANT"]
+            texts.sort(key=lambda each: int(each["query_location"]))  # of a text put together, too
+            called += [name, "".join(str(each["value"].get("value")) for each in texts)]
+    found = (_CHANGING_FUNCTIONS.search(each) for each in called)
+    return next((each[1].lower() for each in found if each is not None), None)
 
 
 def _references(nodes: list[dict[str, Any]], ctes: frozenset[str]) -> Iterator[TableReference]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import lakefmt
@@ -98,3 +99,9 @@ def test_list_that_went_elsewhere_than_to_a_pivot_leaves_the_text_unread():
     in_join = "FROM t PIVOT (sum(i) FOR p IN ('a')) JOIN (PIVOT t ON p) u ON u.p = 3"
     assert parse_statement(in_pivot).tree is not None
     assert parse_statement(in_join).tree is None
+
+
+def test_pivot_that_leaves_no_column_but_those_of_values():
+    query = lakefmt.sql("PIVOT t ON p USING sum(i)", {"t": pa.table({"p": ["a", "b", "a"], "i": [1, 2, 3]})})
+    assert query.to_arrow().to_pylist() == [{"a": 4, "b": 2}]
+    assert query.schema.names == ["a", "b"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import duckdb
@@ -258,3 +259,17 @@ def test_text_whose_tables_are_not_told_by_its_parse_runs_over_all_files(table):
     (read,) = query.explain().tables
     assert (read.files, read.all_files, read.predicate) == (10, 10, None)
     assert query.to_arrow().to_pylist() == [{"n": 500}]
+
+
+def test_threads_ask_for_the_columns_at_once(table):
+    for _ in range(10):
+        query = lakefmt.sql("SELECT *, id + 1 AS next FROM t JOIN t AS other USING (id)", {"t": table})
+        with ThreadPoolExecutor(8) as threads:
+            schemas = list(threads.map(lambda _, query=query: query.schema, range(8)))
+        assert all(each.equals(schemas[0]) for each in schemas)
+
+
+def test_unions_without_a_row():
+    query = lakefmt.sql("SELECT union_value(a := 1) AS u WHERE false")
+    assert query.to_arrow().num_rows == 0
+    assert query.to_arrow().schema == query.schema

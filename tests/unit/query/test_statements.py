@@ -72,6 +72,14 @@ OTHER = [
     "RESET threads",
     "PRAGMA threads = 1",
     "PRAGMA enable_profiling",
+    "FROM enable_logging('QueryLog')",
+    "FROM enable_logging('QueryLog', storage := 'file', storage_path := '/tmp/lakefmt-must-not-be-there')",
+    "SELECT * FROM trips WHERE id IN (SELECT 1 FROM disable_logging())",
+    "FROM enable_profiling()",
+    "SUMMARIZE FROM enable_profiling()",
+    "WITH x AS (FROM checkpoint()) FROM x",
+    "FROM query('FROM enable_logging(''QueryLog'')')",
+    "FROM query('FROM enable_' || 'logging(''QueryLog'')')",
     "INSTALL httpfs",
     "LOAD httpfs",
     "CALL pragma_version()",
@@ -190,6 +198,15 @@ def test_parameters_that_are_missing_or_of_no_kind_are_refused(twins):
         lakefmt.sql("SELECT ?", twins.tables, params="x")
     with pytest.raises(InvalidInputError):
         lakefmt.sql("SELECT $a", twins.tables, params={"b": 1})
+
+
+def test_row_ids_that_no_view_has_are_told_before_the_run(twins):
+    with pytest.raises(InvalidInputError, match='not valid: Referenced column "rowid"'):
+        lakefmt.sql("SELECT rowid FROM trips", twins.tables)
+
+
+def test_no_parameters_are_none(twins):
+    assert lakefmt.sql("DESCRIBE trips", twins.tables, params=[]).to_arrow().num_rows == 8
 
 
 def test_text_is_text():

@@ -210,3 +210,43 @@ def test_tables_in_memory():
     assert values(lakefmt.sql("SELECT t.name FROM t SEMI JOIN t u ON t.id = u.id + 2", {"t": table})) == [
         {"name": None}
     ]
+
+
+@pytest.mark.parametrize(
+    ("clause", "where", "params", "ids"),
+    [
+        ("?", "id > 0", [1], [1, 2, 3]),
+        ("?", "id >= ? AND id < ?", [1, 2, 3], [2]),
+        ("$2", "id = $1", [3, 1], [3]),
+        ("$1", "id = $2", [1, 3], [3]),
+        ("$1", "id = $1 + 1", [1], [2]),
+        ("$v", "id = $w", {"v": 1, "w": 2}, [2]),
+        ("$v", "id = $v", {"v": 1}, [1]),
+    ],
+)
+def test_version_is_a_parameter_among_others(table, clause, where, params, ids):
+    text = f"SELECT id FROM t AT (VERSION => {clause}) WHERE {where} ORDER BY id"
+    assert values(lakefmt.sql(text, {"t": table}, params=params)) == [{"id": each} for each in ids]
+    more = {**params, "x": 1} if isinstance(params, dict) else [*params, 1]
+    with pytest.raises(InvalidInputError):
+        lakefmt.sql(text, {"t": table}, params=more)
+
+
+def test_one_version_by_a_name_in_two_spellings_is_one(table):
+    text = "SELECT count(*) AS n FROM T a AT (VERSION => 1), t b AT (VERSION => 1)"
+    assert values(lakefmt.sql(text, {"t": table})) == [{"n": 9}]
+
+
+def test_places_that_differ_in_case_alone_are_two(tmp_path):
+    for place, number in (("t", 1), ("T", 2)):
+        lakefmt.write(tmp_path / place, pa.table({"id": [number]}))
+    text = f"SELECT id FROM '{tmp_path}/t' UNION ALL SELECT id FROM '{tmp_path}/T' UNION ALL SELECT \"T\".id FROM '{tmp_path}/T' \"T\""
+    assert sorted(each["id"] for each in values(lakefmt.sql(text))) == [1, 2, 2]
+
+
+def test_name_of_a_version_is_not_that_of_another_table(table):
+    tables = {"t": table, "t at 1": pa.table({"n": [99]})}
+    text = 'SELECT (SELECT count(*) FROM t AT (VERSION => 1)) AS old, n FROM "t at 1"'
+    assert values(lakefmt.sql(text, tables)) == [{"old": 3, "n": 99}]
+    text = 'WITH "t at 1" AS (SELECT 5 AS n) SELECT count(*) AS n FROM t AT (VERSION => 1)'
+    assert values(lakefmt.sql(text, {"t": table})) == [{"n": 3}]
