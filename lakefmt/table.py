@@ -67,7 +67,7 @@ class Table:
         self._write_checksum = checksum_writer(store)
         self._checkpoints = checkpoint_schedule(store)
         self._writing = threading.Lock()
-        self._shown: tuple[int, pa.Table | None] = (-1, None)
+        self._shown: tuple[str, int, pa.Table] | None = None
         _handles.add(self)
 
     # --- where it stands -------------------------------------------------------------------------------------
@@ -400,11 +400,11 @@ class Table:
 
     def _first_rows(self) -> pa.Table:
         """Read the rows that are shown, once a version: a debugger may ask at every step."""
-        version, rows = self._shown
-        if rows is None or version != self.version:
-            rows = self.head(FIRST_ROWS)
-            self._shown = self.version, rows
-        return rows
+        # A table that was put in the place of another one has versions of the same numbers.
+        snapshot, shown = self._snapshot, self._shown
+        if shown is None or shown[:2] != (snapshot.metadata.id, snapshot.version):
+            shown = self._shown = snapshot.metadata.id, snapshot.version, self.head(FIRST_ROWS)
+        return shown[2]
 
     def _predicate(self, where: Any, params: Any) -> Predicate | None:
         from lakefmt.expressions import parse_predicate
