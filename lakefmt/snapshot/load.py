@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefmt.errors import ObjectNotFoundError
+from lakefmt.errors import CorruptTableError, ObjectNotFoundError
 from lakefmt.log import decode_commit, list_commits_from
 from lakefmt.log.listing import CommitGoneError, find_commit_file
 from lakefmt.log.paths import commit_key
@@ -48,9 +48,9 @@ def advance_snapshot(store: Store, snapshot: Snapshot) -> Snapshot:
     """Return the newest snapshot, reading only the commits after ``snapshot``; itself if there are none.
 
     Where the log no longer holds the version of ``snapshot``, or holds another commit under its name, as it does once
-    a table was replaced by another one, all is read anew.
+    a table was replaced by another one, or has a gap, all is read anew. Raises as ``load_snapshot``.
     """
-    files = list_commits_from(store, snapshot.version, snapshot.catalog)
+    files = _list_after(store, snapshot)
     if files is None or not snapshot.is_of(files[0]):
         return load_snapshot(store, catalog=snapshot.catalog)
     if len(files) == 1:
@@ -88,19 +88,27 @@ def extend_snapshot(
     return after
 
 
-def load_commits_after(store: Store, snapshot: Snapshot) -> tuple[list[Commit], LogFile | None] | None:
+def load_commits_after(
+    store: Store, snapshot: Snapshot, *, is_old: bool = False
+) -> tuple[list[Commit], LogFile | None] | None:
     """Read the commits newer than ``snapshot``; return them and the file of the last, None if there are none.
 
-    None where the log no longer holds the version of ``snapshot``, or another commit under its name. Where requests
+    None where the log no longer holds the version of ``snapshot``, or another commit under its name, or has a gap. Where requests
     cost next to nothing the names are tried one after the other: a listing costs what the whole log is long, and
     whoever asks has just lost a race against a few commits.
 
+    Args:
+        store: the table's.
+        snapshot: what they follow.
+        is_old: whether the commit after it may have been cleaned away and its own not yet: then the log is listed, in
+            which the later ones show.
+
     Raises:
-        CorruptTableError: a commit cannot be read, or one is missing in between.
+        CorruptTableError: a commit cannot be read.
     """
     version = snapshot.version
-    if not store.requests_are_cheap:
-        files = list_commits_from(store, version)
+    if is_old or not store.requests_are_cheap:
+        files = _list_after(store, snapshot)
         if files is None or not snapshot.is_of(files[0]):
             return None
         try:
@@ -123,3 +131,15 @@ def load_commits_after(store: Store, snapshot: Snapshot) -> tuple[list[Commit], 
         return None
     newest = find_commit_file(store, last) if commits else None
     return None if commits and newest is None else (commits, newest)
+
+
+def _list_after(store: Store, snapshot: Snapshot) -> list[LogFile] | None:
+    """List the commits from the snapshot's on; None where they do not tell what came after it.
+
+    A gap is what a clean-up shows at work: stores delete many files in any order, and a listing takes its time. If it
+    is damage, reading the log anew says so.
+    """
+    try:
+        return list_commits_from(store, snapshot.version, snapshot.catalog)
+    except CorruptTableError:
+        return None

@@ -163,6 +163,11 @@ class Snapshot:
         base = self._source.base
         return base.version if isinstance(base, Checkpoint) else -1
 
+    @property
+    def written_ms(self) -> int:
+        """When its commit file was written, milliseconds since the epoch: by this age a log is cleaned."""
+        return self._written_ms
+
     @cached_value
     def in_commit_timestamps(self) -> InCommitTimestamps | None:
         """Since when commits say their time themselves, None if they do not."""

@@ -51,7 +51,7 @@ _log = logging.getLogger("lakefmt")
 
 # For so long what was seen of the log is taken to be there still, unless the table keeps its log for less than a day.
 _LOOK_LASTS_MS: Final = 60_000
-_SHORT_RETENTION_MS: Final = 86_400_000
+_DAY_MS: Final = 86_400_000
 
 
 def check_can_commit(store: Store) -> None:
@@ -241,7 +241,7 @@ class _Attempts:
         environment, properties = self._writer.environment, self._base.properties
         monotonic_s, wall_ms = self._looked
         passed_ms = max((environment.monotonic_s() - monotonic_s) * 1000, environment.now_ms() - wall_ms)
-        return passed_ms > _LOOK_LASTS_MS or properties.log_retention_ms < _SHORT_RETENTION_MS
+        return passed_ms > _LOOK_LASTS_MS or properties.log_retention_ms < _DAY_MS
 
     def time_is_up(self) -> Exception:
         """Return the error of a commit that had no more time."""
@@ -286,9 +286,13 @@ class _Attempts:
             reads, or it would be in another table.
         """
         store, was_first = self._store, known.version < self._tried
-        if not was_first and not store.requests_are_cheap:
+        # The commit after it may be cleaned away, and its own not yet: stores delete many files in any order, and clean-ups
+        # end half-way. After a day, though logs are kept for thirty by default: others may have made it less since.
+        age_ms = self._writer.environment.now_ms() - known.written_ms
+        is_old = age_ms > min(known.properties.log_retention_ms, _DAY_MS)
+        if not was_first and not is_old and not store.requests_are_cheap:
             return ([], None) if known.is_in_log() else None
-        found = load_commits_after(store, known)
+        found = load_commits_after(store, known, is_old=is_old)
         if was_first and found == ([], None) and self._doubt is None:
             # A log that lost a commit is not written to.
             raise StoreError(

@@ -9,6 +9,7 @@ from lakefmt.log.listing import list_commits
 from lakefmt.log.paths import checkpoint_key, commit_key
 from lakefmt.scan.change_range import iterate_commits
 from lakefmt.snapshot import advance_snapshot, load_snapshot
+from lakefmt.snapshot.load import load_commits_after
 from lakefmt.store.local import LocalStore
 
 
@@ -60,6 +61,28 @@ def test_refresh_over_commits_that_were_cleaned_away_reads_all_anew(folder):
     first = load_snapshot(LocalStore(str(folder)), 1)
     after = advance_snapshot(CleanedStore(folder, [0, 1, 2]), first)
     assert (after.version, after.files.num_files) == (4, 4)
+
+
+@pytest.mark.parametrize("cheap", [True, False])
+def test_commits_that_a_clean_up_deletes_in_any_order_are_no_gap_to_those_who_stand_before_it(folder, cheap):
+    class Store(LocalStore):
+        requests_are_cheap = cheap
+
+    store = Store(str(folder))
+    first = load_snapshot(store, 1)
+    store.delete([commit_key(2)])
+    after = advance_snapshot(store, first)
+    assert (after.version, after.files.num_files) == (4, 4)
+    if not cheap:
+        assert load_commits_after(store, first) is None
+
+
+def test_gap_that_no_checkpoint_stands_for_is_damage_to_a_refresh(folder):
+    store = LocalStore(str(folder))
+    first = load_snapshot(store, 1)
+    store.delete([commit_key(2), checkpoint_key(3)])
+    with pytest.raises(lakefmt.CorruptTableError, match="missing"):
+        advance_snapshot(store, first)
 
 
 def test_changes_whose_commits_were_cleaned_away_are_told_as_not_there(folder):
