@@ -17,6 +17,7 @@ from lakefmt.arrow_layout import unslice_structs
 from lakefmt.databases import isolated
 from lakefmt.expressions.duckdb_errors import resource_error
 from lakefmt.manifest.statistics import statistics_fields
+from lakefmt.manifest.statistics_json import extract_texts
 from lakefmt.manifest.statistics_reader import has_bounds, outer_bounds
 from lakefmt.schema.arrow import arrow_type_of
 from lakefmt.schema.types import DecimalType, PrimitiveType
@@ -42,6 +43,10 @@ _DUCKDB_TYPES = {
     "timestamp": "TIMESTAMP",
     "timestamp_ntz": "TIMESTAMP",
 }
+# What numbers, flags, lists and objects look like as text; few texts do.
+_NO_TEXT = (
+    r"(?s)^\s*(?:-?[0-9][0-9.eE+-]*|true|false|-?nan|-?inf(?:inity)?|-?NaN|-?Inf(?:inity)?|[\[{].*)\s*$"
+)
 _BATCH_ROWS = 8_192  # what a thread of DuckDB takes at a time
 # Beyond these a date or a timestamp is DuckDB's infinity.
 _MOST_DAYS, _MOST_MICROSECONDS = 1 << 30, 1 << 62
@@ -115,7 +120,28 @@ class TypedStatistics:
         finally:
             connection.close()
         parsed: Any = found.combine_chunks()
-        return self._sound(parsed if isinstance(parsed, pa.StructArray) else pa.concat_arrays(parsed.chunks))
+        parsed = parsed if isinstance(parsed, pa.StructArray) else pa.concat_arrays(parsed.chunks)
+        columns = {path: struct_member(parsed, path) for path in _leaf_paths(self.type)}
+        return self._sound(parsed, columns | self._texts_alone(columns, documents))
+
+    def _texts_alone(self, columns: Mapping[FieldPath, Any], documents: Any) -> dict[FieldPath, Any]:
+        """Return the bounds of text columns without those that are no texts in JSON, of which DuckDB makes some."""
+        import pyarrow.compute as pc
+
+        paths = [
+            (side, *path)
+            for path, kind in self._bounded.items()
+            if kind == PrimitiveType("string")
+            for side in ("minValues", "maxValues")
+        ]
+        doubtful = {path: pc.match_substring_regex(columns[path], _NO_TEXT) for path in paths}
+        doubtful = {path: found for path, found in doubtful.items() if found.true_count}
+        kept: dict[FieldPath, Any] = {}
+        for path, found in doubtful.items():
+            asked: Any = pc.fill_null(found, pa.scalar(value=False))
+            (texts,) = extract_texts(documents.filter(asked), [(path, "text")])
+            kept[path] = pc.replace_with_mask(columns[path], asked, texts)
+        return kept
 
     def _structure(self) -> str:
         """Return what ``json_transform`` is to make of a document: names and DuckDB's types, as JSON."""
@@ -127,8 +153,7 @@ class TypedStatistics:
             _put(structure, ("nullCount", *path), "BIGINT")
         return orjson.dumps(structure | dict.fromkeys(self._flags, "BOOLEAN")).decode()
 
-    def _sound(self, parsed: pa.StructArray) -> pa.StructArray:
-        columns = {path: struct_member(parsed, path) for path in _leaf_paths(self.type)}
+    def _sound(self, parsed: pa.StructArray, columns: dict[FieldPath, Any]) -> pa.StructArray:
         for path, kind in self._bounded.items():
             arrow_type = arrow_type_of(kind)
             ends = [_in_range(columns[(side, *path)], arrow_type) for side in ("minValues", "maxValues")]

@@ -8,7 +8,7 @@ import pytest
 
 import lakefmt
 from lakefmt.errors import CorruptTableError
-from lakefmt.manifest.typed_statistics import format_statistics
+from lakefmt.manifest.typed_statistics import TypedStatistics, format_statistics
 
 LAST_US = 2**63 - 1
 END_9999_US = 253_402_300_799_999_999
@@ -42,6 +42,22 @@ def texts(side, value, kind):
 def test_instants_are_rounded_outwards_and_left_out_where_text_has_no_place_for_them(side, value, text, zone):
     found = texts(side, value, pa.timestamp("us", zone))
     assert found == (text if text is None or zone is None else f"{text}Z")
+
+
+@pytest.mark.parametrize(
+    "value", ["{}", '{"a":1}', "[]", "5", "-1.5e3", " 7 ", "true", "NaN", "-Infinity", "1e400", "9" * 30]
+)
+@pytest.mark.parametrize("more", [0, 3_000])
+def test_bounds_of_texts_that_are_no_texts_are_unknown(value, more):
+    schema = lakefmt.Schema.from_arrow({"s": "string"})
+    documents = [f'{{"numRecords":1,"minValues":{{"s":{value}}},"maxValues":{{"s":"zz"}}}}']
+    documents += ['{"minValues":{"s":"5"},"maxValues":{"s":"{}"}}', None] * (1 + more)
+    parsed = TypedStatistics(schema, [], {}, with_vectors=False).parse(pa.array(documents)).to_pylist()
+    assert parsed[0]["minValues"]["s"] is None
+    assert parsed[0]["numRecords"] == 1
+    assert [(row["minValues"]["s"], row["maxValues"]["s"]) for row in parsed[1::2]] == [("5", "{}")] * (
+        1 + more
+    )
 
 
 def test_bounds_of_a_type_that_no_column_has_are_an_error_of_the_checkpoint(tmp_path):
