@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from lakefmt.process_folders import make_folder, name_folder, outlives_owner
 from lakefmt.store import open_store
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping
 
     from lakefmt.store import Store
@@ -53,10 +53,12 @@ def job_folder(
             path=str(place) if place is not None else error.filename,
             hint="Give another place, or mend this one",
         ) from error
+    owner = os.getpid()
     try:
         yield str(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() == owner:  # a forked child may let go of what its parent works on
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -70,12 +72,14 @@ def _remote_folder(store: Store) -> Iterator[str]:
         if name.startswith("lakefmt-job-") and outlives_owner(name, modified_s):
             _delete(store, name)
     name = name_folder("job")
+    owner = os.getpid()
     try:
         yield name
     finally:
-        # The job's own outcome matters more than what stays behind, which the next job here sweeps.
+        # A forked child may let go of what its parent works on. The job's own outcome matters more than what stays behind, which the next job here sweeps.
         with contextlib.suppress(LakefmtError):
-            _delete(store, name)
+            if os.getpid() == owner:
+                _delete(store, name)
 
 
 def _delete(store: Store, folder: str) -> None:

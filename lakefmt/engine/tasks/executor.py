@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
@@ -84,3 +85,12 @@ class TaskFuture(Future[R]):
         if not self.done():
             self._ask_to_end()
         return False
+
+    def forget_in_child(self) -> None:
+        """Be cancelled, in a forked child: nobody there settles it, and the lock may be a thread's that is not there."""
+        self._condition = threading.Condition()
+        self._waiters.clear()
+        if not self.done():
+            self._state = "PENDING"
+            super().cancel()
+            self.set_running_or_notify_cancel()

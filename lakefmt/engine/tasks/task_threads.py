@@ -73,6 +73,8 @@ class TaskThreads:
         """Start with nothing in a forked child, to which no thread comes along."""
         self._lock = threading.Lock()
         self._threads = None
+        for future in self._unsettled:
+            future.forget_in_child()
         self._unsettled = set()
 
     def _settle(self, future: TaskFuture[R], call: Callable[[], R]) -> None:

@@ -417,3 +417,26 @@ def test_workers_read_an_object_store_with_the_secrets_that_this_process_was_giv
     table = lakefmt.write(f"{s3_bucket}/t", pa.table({"id": range(10)}), storage_options=s3_options)
     mapped = table.scan().map_batches(lambda t: t, executor="processes", repartition_by="id")
     assert sorted(mapped.to_arrow()["id"].to_pylist()) == list(range(10))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.parametrize("executor", ["'threads'", "'processes'", None])
+def test_forked_child_that_lets_go_of_rows_half_read_neither_waits_nor_takes_the_parents(trips, executor):
+    code = f"""
+import os, signal, warnings; warnings.simplefilter("ignore")
+import lakefmt
+scan = lakefmt.open({trips.uri!r}).scan()
+rows = scan.to_batches() if not {executor} else scan.map_batches(
+    lambda t: t, executor={executor}, batch_rows=10, repartition_by="id").to_batches()
+count = next(rows).num_rows
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    rows.close()
+    os._exit(0)
+print(os.waitpid(child, 0)[1], count + sum(batch.num_rows for batch in rows))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.stderr) == ("0 997\n", "")
