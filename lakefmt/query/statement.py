@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import quote_identifier
+from lakefmt.expressions.syntax import literal_of
 from lakefmt.query.errors import invalid_query, opens_a_file
 from lakefmt.query.pivots import list_pivot_values
 
@@ -247,7 +248,7 @@ def _calls_what_changes(nodes: list[dict[str, Any]], text: str) -> str | None:
             below = iterate_nodes(node["function"]) if name.lower() in _TEXT_FUNCTIONS else ()
             texts = [each for each in below if each.get("class") == "CONSTANT"]
             texts.sort(key=lambda each: int(each["query_location"]))  # of a text put together, too
-            called += [name, "".join(str(each["value"].get("value")) for each in texts)]
+            called += [name, "".join(str(literal_of(each)[1]) for each in texts)]
     found = (_CHANGING_FUNCTIONS.search(each) for each in called)
     return next((each[1].lower() for each in found if each is not None), None)
 
