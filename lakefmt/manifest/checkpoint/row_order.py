@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.errors import OutOfMemoryError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -24,6 +26,9 @@ def in_place(tables: Iterable[pa.Table], places: Any) -> Iterator[pa.Table]:
     Args:
         tables: of one schema.
         places: an int64 array with the place of each of their rows among all that come out, each place once.
+
+    Raises:
+        OutOfMemoryError: the temporary files have no place.
     """
     import pyarrow.compute as pc
 
@@ -35,14 +40,20 @@ def in_place(tables: Iterable[pa.Table], places: Any) -> Iterator[pa.Table]:
         return
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="lakefmt-checkpoint-") as folder:
-        files = [Path(folder) / str(number) for number in range(-(-len(places) // _HELD_ROWS))]
-        _distribute(tables, places, files)
-        for file in files:
-            with pa.memory_map(str(file)) as source:
-                rows = pa.ipc.open_file(source).read_all()
-                order = pc.sort_indices(rows["place"])
-                yield rows.drop_columns(["place"]).take(order)
+    try:
+        with tempfile.TemporaryDirectory(prefix="lakefmt-checkpoint-") as folder:
+            files = [Path(folder) / str(number) for number in range(-(-len(places) // _HELD_ROWS))]
+            _distribute(tables, places, files)
+            for file in files:
+                with pa.memory_map(str(file)) as source:
+                    rows = pa.ipc.open_file(source).read_all()
+                    order = pc.sort_indices(rows["place"])
+                    yield rows.drop_columns(["place"]).take(order)
+    except OSError as error:
+        raise OutOfMemoryError(
+            f"{len(places):,} files are put in order through temporary files, which cannot be written or read: {error}",
+            hint="Make room on that disk, or name another folder in TMPDIR",
+        ) from error
 
 
 def _distribute(tables: Iterable[pa.Table], places: Any, files: list[Path]) -> None:

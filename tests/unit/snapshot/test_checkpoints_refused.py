@@ -1,12 +1,15 @@
 """Versions of which no checkpoint may be written: what it would say is not what the log says."""
 
+import tempfile
+
+import deltalake
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import lakefmt
-from lakefmt.errors import CorruptTableError
+from lakefmt.errors import CorruptTableError, OutOfMemoryError
 from lakefmt.manifest.checkpoint.write import CheckpointKind
 from lakefmt.upkeep.checkpoint import write_checkpoint
 
@@ -86,3 +89,18 @@ def test_partition_value_that_is_none_is_refused_naming_table_and_version(tmp_pa
     with pytest.raises(CorruptTableError, match="'someday' in the log is no date") as caught:
         write_checkpoint(table._store, table.snapshot, kind=kind)
     assert (caught.value.table, caught.value.version) == (table.uri, 2)
+
+
+def test_files_in_no_order_without_a_place_for_temporary_files_are_refused(tmp_path, monkeypatch):
+    table = lakefmt.create(tmp_path / "t", {"id": "long", "part": "long"}, partition_by=["part"])
+    for part in (3, 1, 2):
+        table.append({"id": [part], "part": [part]})
+    deltalake.DeltaTable(tmp_path / "t").create_checkpoint()
+    table = lakefmt.open(tmp_path / "t")
+    table.append({"id": [4], "part": [2]})
+    monkeypatch.setattr("lakefmt.manifest.checkpoint.row_order._HELD_ROWS", 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+    with pytest.raises(OutOfMemoryError, match="temporary files") as caught:
+        write_checkpoint(table._store, table.snapshot, kind=CheckpointKind.V2)
+    assert "TMPDIR" in str(caught.value)
+    assert not list((tmp_path / "t" / "_delta_log").glob(f"{4:020}.checkpoint*"))
