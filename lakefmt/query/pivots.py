@@ -41,14 +41,18 @@ class ListedPivots:
     def is_understood(self, nodes: Iterable[dict[str, Any]]) -> bool:
         """Whether every list became that of a PIVOT's column, by the nodes of the parse, and not part of something else."""
         columns = (column for node in nodes if node.get("type") == "PIVOT" for column in node["pivots"])
-        values = (value for column in columns for entry in column["entries"] for value in entry["values"])
-        lists = [value for value in values if value.get("value") == _VALUE]
+        lists = [entry for column in columns for entry in column["entries"] if _lists_our_value(entry)]
         return len(lists) == len(self.places)
 
     def position(self, found: int) -> int:
         """Return the byte of the user's text that is at a byte of this one."""
         ends = [place + number * len(_LIST) for number, place in enumerate(self.places)]
         return found - bisect_left(ends, found) * len(_LIST)
+
+
+def _lists_our_value(entry: dict[str, Any]) -> bool:
+    literal = (entry.get("star_expr") or {}).get("literal") or {}  # so from DuckDB 2.0 on
+    return literal.get("text") == _VALUE or any(value.get("value") == _VALUE for value in entry["values"])
 
 
 @dataclass(slots=True)
