@@ -32,9 +32,11 @@ __all__ = [
     "QueryDatabases",
     "available_cores",
     "binding_allowed",
+    "is_before_duckdb_1_5",
     "isolated",
     "querying",
     "reading_files",
+    "relation_to_reader",
     "relation_to_table",
 ]
 
@@ -192,6 +194,25 @@ def relation_to_table(relation: Any) -> pa.Table:
     to_table = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
     table: pa.Table = to_table()
     return table
+
+
+def relation_to_reader(relation: Any, batch_rows: int) -> pa.RecordBatchReader:
+    """Return the rows of a query as they are made, so many at a time; DuckDB 1.4 makes all of them first.
+
+    There a stream loses rows of a UNION ALL of UNION ALLs that keeps its order, as does what ``execute`` has run.
+    """
+    if is_before_duckdb_1_5():
+        return relation_to_table(relation).to_reader(batch_rows)
+    to_reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+    reader: pa.RecordBatchReader = to_reader(batch_rows)
+    return reader
+
+
+def is_before_duckdb_1_5() -> bool:
+    """Whether DuckDB is of the oldest series that this library runs on."""
+    import duckdb
+
+    return duckdb.__version__.startswith("1.4.")
 
 
 def available_cores() -> int:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from lakefmt.databases import QueryDatabases, querying, relation_to_table
+from lakefmt.databases import (
+    QueryDatabases,
+    is_before_duckdb_1_5,
+    querying,
+    relation_to_reader,
+    relation_to_table,
+)
 from lakefmt.engine.gather import gather_tables
 from lakefmt.engine.progress import tracking
 from lakefmt.errors import CorruptTableError, LakefmtError
@@ -194,14 +200,13 @@ class Session:
         """Begin to run the query; rows are made as they are drawn."""
 
         def begin() -> pa.RecordBatchReader:
-            # A relation with values is run at once by DuckDB 1, and kept whole; what 2 keeps whole is a statement's result.
-            if self.parameters is not None and hasattr(self.cursor, "fetch_record_batch"):
-                made: Any = self.cursor.execute(self.text, self.parameters)
-                to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_record_batch
-            else:
-                made = self.relation()
-                to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_arrow_reader
-            # Without a size DuckDB gathers a million rows.
+            # A relation with values is run at once by DuckDB 1.5, and kept whole; what 2 keeps whole is a statement's result.
+            is_kept = self.parameters is not None and hasattr(self.cursor, "fetch_record_batch")
+            if not is_kept or is_before_duckdb_1_5():
+                # Without a size DuckDB gathers a million rows.
+                return relation_to_reader(self.relation(), batch_rows)
+            made: Any = self.cursor.execute(self.text, self.parameters)
+            to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_record_batch
             reader: pa.RecordBatchReader = to_reader(batch_rows)
             return reader
 
@@ -286,12 +291,10 @@ def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource)
 
 def _readable_twice(source: Any) -> Any:
     """Return rows that one query may scan at two places; of a stream DuckDB 1.4 takes a single capsule for both."""
-    import duckdb
-
     is_stream = hasattr(source, "__arrow_c_stream__") and not type(source).__module__.startswith(
         ("pyarrow", "pandas")
     )
-    return pa.table(source) if is_stream and duckdb.__version__.startswith("1.4.") else source
+    return pa.table(source) if is_stream and is_before_duckdb_1_5() else source
 
 
 def _as_list(values: Any) -> pa.Array[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.databases import relation_to_reader
 from lakefmt.errors import InvalidInputError, UnsupportedFeatureError
 from lakefmt.expressions import quote_identifier
 
@@ -58,9 +59,7 @@ def rows_of_query(connection: duckdb.DuckDBPyConnection, query: str) -> DuckDBRo
     relation: Any = connection.sql(query)
     types = tuple(map(str, relation.types))
     try:
-        # The newer name; 1.4 has the older alone.
-        to_reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
-        reader = to_reader(_BATCH_ROWS)
+        reader = relation_to_reader(relation, _BATCH_ROWS)
         schema = reader.schema
     except (duckdb.NotImplementedException, OSError) as error:  # the latter from Arrow's side of the stream
         raise UnsupportedFeatureError(
