@@ -36,15 +36,18 @@ class Bar:
         ratio: at most this many times the fastest peer.
         median_ms: at most this median.
         difference_ms: at most this much more than the fastest peer.
+        allowance_ms: that a round may take beside ``ratio`` times the fastest peer's.
     """
 
     ratio: float | None = None
     median_ms: float | None = None
     difference_ms: float | None = None
+    allowance_ms: float = 0.0
 
     def __str__(self) -> str:
+        allowed = f" and {self.allowance_ms:g} ms" if self.allowance_ms else ""
         limits = [
-            f"at most {self.ratio:g} x" if self.ratio is not None else "",
+            f"at most {self.ratio:g} x{allowed}" if self.ratio is not None else "",
             f"at most {self.median_ms:g} ms" if self.median_ms is not None else "",
             f"at most {self.difference_ms:g} ms more" if self.difference_ms is not None else "",
         ]
@@ -217,11 +220,13 @@ def _comparison(
     fastest = next(row for row in rows if row.role == "peer")
     assert fastest.ratio is not None
     assert fastest.difference_ms is not None
+    judged = [value - bar.allowance_ms / 1000 for value in rows[0].seconds]
+    ratio = median_interval(paired_ratios(judged, fastest.seconds)) if bar.allowance_ms else fastest.ratio
     return Comparison(
         title=title,
         rows=tuple(rows),
         bar=bar,
-        verdict=bar.judge(rows[0].median_ms, fastest.ratio, fastest.difference_ms),
+        verdict=bar.judge(rows[0].median_ms, ratio, fastest.difference_ms),
         again_name=again_name,
         again_ratio=median_interval(paired_ratios(seconds[again_name], again)),
         again_difference_ms=_in_ms(paired_differences(seconds[again_name], again)),

@@ -73,6 +73,7 @@ def _tpch(settings: Settings) -> Comparison:
 
 
 def _small(settings: Settings) -> Comparison:
+    calls = settings.scaled(full=20, quick=1)
     table = write_files(settings.folder / "small", numbers(10_000), 10)
     plain = _plain_views({"t": _paths(table)})
     text = "SELECT city, sum(x) AS total FROM t GROUP BY city ORDER BY city"
@@ -88,9 +89,9 @@ def _small(settings: Settings) -> Comparison:
             _contender("lakefmt", with_lakefmt, _rows, "subject"),
             _contender("DuckDB, the same files", lambda: plain.sql(text).to_arrow_table(), _rows),
         ],
-        bar=Bar(ratio=1.2, difference_ms=2),
+        bar=Bar(ratio=1.2, allowance_ms=2 * calls),
         rounds=settings.rounds,
-        calls_per_round=settings.scaled(full=20, quick=1),
+        calls_per_round=calls,
     )
 
 

@@ -6,14 +6,16 @@ and then and in some calls never, Ctrl-C does nothing. So the main thread has an
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import wait
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     import duckdb
 
@@ -21,6 +23,7 @@ __all__ = ["InterruptibleCalls"]
 
 _T = TypeVar("_T")
 _PATIENCE_S = 0.05
+_MOST_THREADS = 8  # one does, unless calls that were interrupted twice have not ended
 
 
 class InterruptibleCalls:
@@ -32,15 +35,14 @@ class InterruptibleCalls:
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._cursor = cursor
-        self._threads: Threads | None = None
+        self._last: Future[Any] | None = None
 
     def run(self, call: Callable[[], _T]) -> _T:
         """Return what ``call`` returns; KeyboardInterrupt ends it first."""
         if threading.current_thread() is not threading.main_thread():
             return call()
-        if self._threads is None:
-            self._threads = Threads(1, "lakefmt-query")
-        future = self._threads.submit(call)
+        future: Future[_T] = _threads().submit(call)
+        self._last = future
         try:
             return future.result()
         except BaseException:
@@ -49,8 +51,23 @@ class InterruptibleCalls:
                 self._cursor.interrupt()
                 wait([future], _PATIENCE_S)
             raise
+        finally:
+            del future  # which an error's traceback would keep, and it the error
 
     def close(self) -> None:
-        """Let the thread go."""
-        if self._threads is not None:
-            self._threads.shutdown()
+        """Wait for a call that goes on, though nobody waited for it any more."""
+        if self._last is not None:
+            wait([self._last])
+            self._last = None
+
+
+_lasting: tuple[int, Threads] | None = None
+
+
+def _threads() -> Threads:
+    """Return the threads that call for the main thread: they last, as starting one takes as long as a small query's planning."""
+    global _lasting
+    found = _lasting
+    if found is None or found[0] != os.getpid():  # a forked child has none of its parent's threads
+        found = _lasting = os.getpid(), Threads(_MOST_THREADS, "lakefmt-query")
+    return found[1]

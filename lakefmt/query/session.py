@@ -164,20 +164,20 @@ class Session:
     def to_table(self) -> pa.Table:
         """Run the query and return all rows, mapped from a file where they are more than the limit of a result."""
         with tracking("query") as advance:
-            reader = self._reader()
+            begun = self._begin()
 
             def tables() -> Iterator[pa.Table]:
-                for batch in self._drawn(reader):
+                for batch in self._drawn(begun):
                     yield pa.Table.from_batches([batch])
                     advance(batch.num_rows)
 
-            found = gather_tables(tables(), reader.schema, self.limits.result_bytes)
-        return pa.concat_tables(found) if found else pa.Table.from_batches([], reader.schema)
+            found = gather_tables(tables(), begun.schema, self.limits.result_bytes)
+        return pa.concat_tables(found) if found else pa.Table.from_batches([], begun.schema)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Run the query and yield its rows as they come."""
         with tracking("query") as advance:
-            for batch in self._drawn(self._reader()):
+            for batch in self._drawn(self._begin()):
                 yield batch
                 advance(batch.num_rows)
 
@@ -186,9 +186,9 @@ class Session:
         if self.parameters is None:
             relation = self.relation().limit(count)  # DuckDB sorts and reads less for it
             return self._call(lambda: relation_to_table(relation))
-        reader = self._reader(count)
-        batches = list(itertools.islice(self._drawn(reader), 1))
-        return pa.Table.from_batches(batches, reader.schema)
+        begun = self._begin(count)
+        batches = list(itertools.islice(self._drawn(begun), 1))
+        return pa.Table.from_batches(batches, begun.schema)
 
     def explain(self, *, analyze: bool) -> str:
         """Return DuckDB's plan as JSON, run where it is to be analyzed; '' where it has none (DESCRIBE of a view)."""
@@ -196,25 +196,34 @@ class Session:
         rows = self._call(lambda: self.cursor.execute(text, self.parameters).fetchall())
         return str(rows[-1][-1]) if rows else ""
 
-    def _reader(self, batch_rows: int = _BATCH_ROWS) -> pa.RecordBatchReader:
-        """Begin to run the query; rows are made as they are drawn."""
+    def _begin(self, batch_rows: int = _BATCH_ROWS) -> _Begun:
+        """Begin to run the query; rows are made as they are drawn, the first of them here."""
 
-        def begin() -> pa.RecordBatchReader:
-            # A relation with values is run at once by DuckDB 1.5, and kept whole; what 2 keeps whole is a statement's result.
-            is_kept = self.parameters is not None and hasattr(self.cursor, "fetch_record_batch")
-            if not is_kept or is_before_duckdb_1_5():
-                # Without a size DuckDB gathers a million rows.
-                return relation_to_reader(self.relation(), batch_rows)
-            made: Any = self.cursor.execute(self.text, self.parameters)
-            to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_record_batch
-            reader: pa.RecordBatchReader = to_reader(batch_rows)
-            return reader
+        def begin() -> _Begun:
+            reader = self._reader(batch_rows)
+            batches = iter(reader)
+            # A small result takes one call: each is handed from thread to thread.
+            return _Begun(reader.schema, list(itertools.islice(batches, 2)), batches)
 
         return self._call(begin)
 
-    def _drawn(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        batches = iter(reader)
-        while (batch := self._call(lambda: next(batches, None))) is not None:
+    def _reader(self, batch_rows: int) -> pa.RecordBatchReader:
+        # A relation with values is run at once by DuckDB 1.5, and kept whole; what 2 keeps whole is a statement's result.
+        is_kept = self.parameters is not None and hasattr(self.cursor, "fetch_record_batch")
+        if not is_kept or is_before_duckdb_1_5():
+            # Without a size DuckDB gathers a million rows.
+            return relation_to_reader(self.relation(), batch_rows)
+        made: Any = self.cursor.execute(self.text, self.parameters)
+        to_reader = getattr(made, "to_arrow_reader", None) or made.fetch_record_batch
+        reader: pa.RecordBatchReader = to_reader(batch_rows)
+        return reader
+
+    def _drawn(self, begun: _Begun) -> Iterator[pa.RecordBatch]:
+        first = begun.first
+        is_over = len(first) < 2
+        while first:
+            yield first.pop(0)
+        while not is_over and (batch := self._call(lambda: next(begun.others, None))) is not None:
             yield batch
 
     def _call(self, call: Callable[[], _T]) -> _T:
@@ -272,6 +281,15 @@ class Session:
                     hint="It is damaged: restore the file, or a version of the table without it",
                 )
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A query on its way: its columns, its first two batches if there are as many, and those that come."""
+
+    schema: pa.Schema
+    first: list[pa.RecordBatch]
+    others: Iterator[pa.RecordBatch]
 
 
 def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource) -> None:

@@ -147,6 +147,17 @@ class TestRounds:
         assert [row.name for row in table.rows] == ["ours", "theirs", "floor"]
         assert all(len(row.seconds) == 9 for row in table.rows)
 
+    def test_allowance_comes_beside_the_ratio(self):
+        def timed(name, seconds, role="peer"):
+            run = Run(call=lambda: seconds, answer=lambda _: 1, seconds=lambda found: found)
+            return Contender(name, lambda: run, role)
+
+        contenders = [timed("ours", 0.005, "subject"), timed("theirs", 0.002)]
+        allowed = compare("job", contenders, bar=Bar(ratio=1.2, allowance_ms=3), rounds=9)
+        refused = compare("job", contenders, bar=Bar(ratio=1.2, allowance_ms=2), rounds=9)
+        assert (allowed.verdict, refused.verdict) == ("met", "missed")
+        assert str(allowed.bar) == "at most 1.2 x and 3 ms"
+
     def test_contenders_take_turns_within_a_round_of_many_calls(self):
         calls = []
         compare(
