@@ -131,7 +131,10 @@ class Races:
     def failures(self) -> Counts:
         """Return how many appends failed, by contender, in all rounds."""
         ours = sum(count for name, count in self._failed.items() if name.startswith("lakefmt"))
-        rows = tuple((name, str(count)) for name, count in sorted(self._failed.items()))
+        ours_first = sorted(
+            self._failed.items(), key=lambda item: (not item[0].startswith("lakefmt"), item[0])
+        )
+        rows = tuple((name, str(count)) for name, count in ours_first)
         title = f"Appends that failed, of {self._writers * self._appends} a round"
         return Counts(title, ("", "failed"), rows, "none of lakefmt's", "missed" if ours else "met")
 
