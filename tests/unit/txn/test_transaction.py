@@ -383,7 +383,7 @@ def test_a_statement_with_nothing_to_do_commits_nothing(tmp_path):
 
 
 def test_a_statement_gives_up_when_its_time_is_over(tmp_path):
-    table = make(tmp_path / "t", *[range(10 * n, 10 * n + 10) for n in range(2)])
+    table = make(tmp_path / "t", *[range(1000 * n, 1000 * n + 1000) for n in range(2)])
     runs = []
 
     def unlucky(snapshot):
