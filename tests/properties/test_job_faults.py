@@ -114,8 +114,8 @@ def check(executor, table, kind, tmp_path):
             rows, metrics = run(table, kind, executor, folder)
     except OutOfMemoryError as error:
         # A chain of faults went on until a part was a single row, or a single key: that ends a job, and rightly so.
-        assert "cannot be cut any smaller" in str(error)
-        assert list(tmp_path.iterdir()) == []
+        if "cannot be cut any smaller" not in str(error) or list(tmp_path.iterdir()):
+            raise
         reject()
     assert rows == expected(table, kind), f"{kind} over {table.num_rows} rows\n{metrics}"
     assert list(tmp_path.iterdir()) == []
