@@ -101,7 +101,7 @@ def _repartition(folder: Path) -> dict[str, Any]:
     from lakefmt.engine.exchange import HashKey
     from lakefmt.engine.jobs import job_folder, run_job
     from lakefmt.engine.repartition import repartition_job
-    from lakefmt.engine.sources import FileRows
+    from lakefmt.engine.sources import DataFileRows
     from lakefmt.engine.tasks.processes import ProcessExecutor
     from lakefmt.store import open_store
 
@@ -109,7 +109,9 @@ def _repartition(folder: Path) -> dict[str, Any]:
     tasks = [ReadTask(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
     schema = pq.read_schema(folder / tasks[0].key)
     size_bytes = sum(task.size_bytes for task in tasks)
-    source = FileRows(open_store(folder), ReadSpec(schema, schema), str(folder), 0, size_bytes, lambda: tasks)
+    source = DataFileRows(
+        open_store(folder), ReadSpec(schema, schema), str(folder), 0, size_bytes, lambda: tasks
+    )
     executor = ProcessExecutor(2, MEMORY_BYTES)
     job = repartition_job(source, (HashKey("key"),), PARTITIONS, look_at_partition, parallelism=2)
     # The rows wait where the benchmark's own data are: on the same disk for every contender.

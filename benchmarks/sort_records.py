@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.registry import Settings
-    from lakefmt.engine.sources import FileRows
+    from lakefmt.engine.sources import DataFileRows
     from lakefmt.engine.tasks import TaskContext
 
 __all__ = ["measure"]
@@ -132,18 +132,18 @@ def _sort_with_duckdb(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "answer": answer}
 
 
-def _source(folder: Path, columns: tuple[str, ...] | None) -> FileRows:
+def _source(folder: Path, columns: tuple[str, ...] | None) -> DataFileRows:
     import pyarrow.parquet as pq
 
     from lakefmt.engine import ReadSpec, ReadTask
-    from lakefmt.engine.sources import FileRows
+    from lakefmt.engine.sources import DataFileRows
     from lakefmt.store import open_store
 
     tasks = [ReadTask(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
     schema = pq.read_schema(folder / tasks[0].key)
     size_bytes = sum(task.size_bytes for task in tasks)
     spec = ReadSpec(schema, schema, columns)
-    return FileRows(open_store(folder), spec, str(folder), 0, size_bytes, lambda: tasks)
+    return DataFileRows(open_store(folder), spec, str(folder), 0, size_bytes, lambda: tasks)
 
 
 def _answer(results: Any) -> list[Any]:

@@ -28,6 +28,10 @@ Messages name what happened, where (table, version, file) and the way out; they 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 __all__ = [
     "CommitConflictError",
@@ -63,6 +67,15 @@ _SECRET_PARAMETER = re.compile(
 def redact(text: str) -> str:
     """Return ``text`` without the user info and secret query parameters that URIs may carry."""
     return _SECRET_PARAMETER.sub(r"\1=***", _USER_INFO.sub("***@", text))
+
+
+class Places(TypedDict, total=False):
+    """What every error can be told beside its message; see ``LakefmtError``."""
+
+    table: str | None
+    version: int | None
+    path: str | None
+    hint: str | None
 
 
 class LakefmtError(Exception):
@@ -140,12 +153,9 @@ class InvalidQueryError(InvalidInputError):
         *,
         line: int | None = None,
         column: int | None = None,
-        table: str | None = None,
-        version: int | None = None,
-        path: str | None = None,
-        hint: str | None = None,
+        **places: Unpack[Places],
     ) -> None:
-        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        super().__init__(message, **places)
         self.line = line
         self.column = column
 
@@ -176,12 +186,9 @@ class CommitConflictError(LakefmtError):
         *,
         kind: str,
         retry_helps: bool,
-        table: str | None = None,
-        version: int | None = None,
-        path: str | None = None,
-        hint: str | None = None,
+        **places: Unpack[Places],
     ) -> None:
-        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        super().__init__(message, **places)
         self.kind = kind
         self.retry_helps = retry_helps
 
@@ -222,12 +229,9 @@ class WorkerLostError(TaskError):
         message: str,
         *,
         exit_code: int,
-        table: str | None = None,
-        version: int | None = None,
-        path: str | None = None,
-        hint: str | None = None,
+        **places: Unpack[Places],
     ) -> None:
-        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        super().__init__(message, **places)
         self.exit_code = exit_code
 
 
@@ -254,12 +258,9 @@ class LostOutputError(LakefmtError):
         stage: str,
         number: int,
         attempt: int,
-        table: str | None = None,
-        version: int | None = None,
-        path: str | None = None,
-        hint: str | None = None,
+        **places: Unpack[Places],
     ) -> None:
-        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        super().__init__(message, **places)
         self.stage = stage
         self.number = number
         self.attempt = attempt
@@ -287,10 +288,7 @@ class UnknownOutcomeError(StoreError):
         message: str,
         *,
         was_applied: bool = False,
-        table: str | None = None,
-        version: int | None = None,
-        path: str | None = None,
-        hint: str | None = None,
+        **places: Unpack[Places],
     ) -> None:
-        super().__init__(message, table=table, version=version, path=path, hint=hint)
+        super().__init__(message, **places)
         self.was_applied = was_applied

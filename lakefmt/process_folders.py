@@ -21,6 +21,10 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "delete_own_folders",
@@ -84,6 +88,16 @@ def make_folder(purpose: str, within: str | os.PathLike[str] | None = None) -> P
     folder = parent / name_folder(purpose)
     folder.mkdir(mode=0o700)
     return folder
+
+
+@contextlib.contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """Make a folder as ``make_folder`` does, and delete it with all that is in it when the block ends."""
+    folder = make_folder(purpose)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_folders(purpose: str, within: Path) -> None:

@@ -47,6 +47,7 @@ _DUCKDB_TYPES = {
 _NO_TEXT = (
     r"(?s)^\s*(?:-?[0-9][0-9.eE+-]*|true|false|-?nan|-?inf(?:inity)?|-?NaN|-?Inf(?:inity)?|[\[{].*)\s*$"
 )
+_MOST_EXACT = 1 << 53
 _BATCH_ROWS = 8_192  # what a thread of DuckDB takes at a time
 # Beyond these a date or a timestamp is DuckDB's infinity.
 _MOST_DAYS, _MOST_MICROSECONDS = 1 << 30, 1 << 62
@@ -122,25 +123,29 @@ class TypedStatistics:
         parsed: Any = found.combine_chunks()
         parsed = parsed if isinstance(parsed, pa.StructArray) else pa.concat_arrays(parsed.chunks)
         columns = {path: struct_member(parsed, path) for path in _leaf_paths(self.type)}
-        return self._sound(parsed, columns | self._texts_alone(columns, documents))
+        return self._sound(parsed, columns | self._read_again(columns, documents))
 
-    def _texts_alone(self, columns: Mapping[FieldPath, Any], documents: Any) -> dict[FieldPath, Any]:
-        """Return the bounds of text columns without those that are no texts in JSON, of which DuckDB makes some."""
+    def _read_again(self, columns: Mapping[FieldPath, Any], documents: Any) -> dict[FieldPath, Any]:
+        """Return the bounds of which ``json_transform`` may have made what the JSON does not say, read once more.
+
+        Those are texts that are none in JSON, and integers written as other numbers and rounded to a double.
+        """
         import pyarrow.compute as pc
 
-        paths = [
-            (side, *path)
-            for path, kind in self._bounded.items()
-            if kind == PrimitiveType("string")
-            for side in ("minValues", "maxValues")
-        ]
-        doubtful = {path: pc.match_substring_regex(columns[path], _NO_TEXT) for path in paths}
-        doubtful = {path: found for path, found in doubtful.items() if found.true_count}
         kept: dict[FieldPath, Any] = {}
-        for path, found in doubtful.items():
-            asked: Any = pc.fill_null(found, pa.scalar(value=False))
-            (texts,) = extract_texts(documents.filter(asked), [(path, "text")])
-            kept[path] = pc.replace_with_mask(columns[path], asked, texts)
+        for path, kind in self._bounded.items():
+            if kind not in (PrimitiveType("string"), PrimitiveType("long")):
+                continue
+            for side in ("minValues", "maxValues"):
+                place = (side, *path)
+                is_text = kind == PrimitiveType("string")
+                doubtful = _like_no_text(columns[place]) if is_text else _past_doubles(columns[place])
+                if not doubtful.true_count:
+                    continue
+                asked: Any = pc.fill_null(doubtful, pa.scalar(value=False))
+                (texts,) = extract_texts(documents.filter(asked), [(place, "text" if is_text else "number")])
+                found = texts if is_text else _integers(texts)
+                kept[place] = pc.replace_with_mask(columns[place], asked, found)
         return kept
 
     def _structure(self) -> str:
@@ -159,6 +164,31 @@ class TypedStatistics:
             ends = [_in_range(columns[(side, *path)], arrow_type) for side in ("minValues", "maxValues")]
             columns[("minValues", *path)], columns[("maxValues", *path)] = outer_bounds(kind, *ends)
         return cast("pa.StructArray", _assemble(self.type, columns, (), parsed.is_null()))
+
+
+def _like_no_text(values: Any) -> Any:
+    """Return which texts look like something else in JSON."""
+    import pyarrow.compute as pc
+
+    return pc.match_substring_regex(values, _NO_TEXT)
+
+
+def _past_doubles(values: Any) -> Any:
+    """Return which integers are past those that every double tells apart."""
+    import pyarrow.compute as pc
+
+    most = pa.scalar(_MOST_EXACT, pa.int64())
+    least = pa.scalar(-_MOST_EXACT, pa.int64())
+    return pc.or_(pc.greater_equal(values, most), pc.less_equal(values, least))
+
+
+def _integers(texts: Any) -> Any:
+    """Return the integers that numbers of JSON are, null for those that are written as others."""
+    import pyarrow.compute as pc
+
+    written: Any = pc.match_substring_regex(texts, "^-?[0-9]{1,19}$")
+    kept: Any = pc.if_else(written, texts, pa.scalar(None, pa.string()))
+    return kept.cast(pa.int64())
 
 
 def format_statistics(parsed: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.engine.sources.file_rows import FileRows
+from lakefmt.engine.sources.file_rows import DataFileRows
 from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.scan.read import plan_tasks, read_spec
 
@@ -22,7 +22,7 @@ def scan_rows(scan: Scan, batch_rows: int) -> RowSource:
         stream: Any = scan.to_batches
         return StreamedRows(scan.schema.to_arrow(), stream, batch_rows, repr(scan))
     plan, store = scan.plan, scan._store  # noqa: SLF001
-    return FileRows(
+    return DataFileRows(
         store,
         read_spec(plan),
         plan.snapshot.table_uri,

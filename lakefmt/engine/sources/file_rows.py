@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lakefmt.engine.tasks.task import TaskContext
     from lakefmt.store.contract import Store
 
-__all__ = ["FileRows"]
+__all__ = ["DataFileRows"]
 
 _MOST_BYTES = 64 << 20  # of files, as they are encoded, that a task reads
 _LEAST_BYTES = 4 << 20
@@ -34,7 +34,7 @@ def _unknown() -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRows:
+class DataFileRows:
     """Data files of a table as the source of a job: ``RowSource``. A part is a run of read tasks.
 
     Attributes:

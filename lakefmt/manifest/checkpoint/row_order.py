@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ from lakefmt.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 __all__ = ["in_place"]
 
@@ -38,11 +38,12 @@ def in_place(tables: Iterable[pa.Table], places: Any) -> Iterator[pa.Table]:
             order: Any = pc.sort_indices(places)
             yield held.take(order)
         return
-    import tempfile
+    # What it imports no reader of a checkpoint needs.
+    from lakefmt.process_folders import temporary_folder
 
     try:
-        with tempfile.TemporaryDirectory(prefix="lakefmt-checkpoint-") as folder:
-            files = [Path(folder) / str(number) for number in range(-(-len(places) // _HELD_ROWS))]
+        with temporary_folder("checkpoint") as folder:
+            files = [folder / str(number) for number in range(-(-len(places) // _HELD_ROWS))]
             _distribute(tables, places, files)
             for file in files:
                 with pa.memory_map(str(file)) as source:

@@ -60,6 +60,30 @@ def test_bounds_of_texts_that_are_no_texts_are_unknown(value, more):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "bound"),
+    [
+        ("9007199254740993", 9007199254740993),
+        ("-9007199254740993", -9007199254740993),
+        ("9223372036854775807", 9223372036854775807),
+        ("-9223372036854775808", -9223372036854775808),
+        ("9007199254740991.0", 9007199254740991),  # a double says which integer that is
+        ("9007199254740993.0", None),
+        ("-9007199254740993.0", None),
+        ("9.3e17", None),
+        ("9223372036854775808", None),
+        ("9" * 19, None),
+    ],
+)
+def test_large_bounds_that_a_double_has_rounded_are_unknown(written, bound):
+    schema = lakefmt.Schema.from_arrow({"n": "long"})
+    documents = [f'{{"minValues":{{"n":{written}}},"maxValues":{{"n":{written}}}}}', None, '{"numRecords":2}']
+    parsed = TypedStatistics(schema, [], {}, with_vectors=False).parse(pa.array(documents)).to_pylist()
+    assert parsed[0]["minValues"]["n"] == bound
+    assert parsed[0]["maxValues"]["n"] == bound
+    assert parsed[2]["numRecords"] == 2
+
+
 def test_bounds_of_a_type_that_no_column_has_are_an_error_of_the_checkpoint(tmp_path):
     properties = {"delta.checkpoint.writeStatsAsJson": "false", "delta.checkpoint.writeStatsAsStruct": "true"}
     table = lakefmt.create(tmp_path / "t", {"id": "long"}, properties=properties)

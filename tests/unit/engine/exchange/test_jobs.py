@@ -18,7 +18,7 @@ from lakefmt.engine.exchange import HashKey, HashPartitioning, SortKey
 from lakefmt.engine.jobs import job_folder, run_job, start_metrics
 from lakefmt.engine.repartition import repartition_job
 from lakefmt.engine.sort import sort_job
-from lakefmt.engine.sources.file_rows import FileRows
+from lakefmt.engine.sources.file_rows import DataFileRows
 from lakefmt.engine.sources.streamed_rows import StreamedRows
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.engine.tasks.processes import ProcessExecutor
@@ -49,7 +49,7 @@ def executor(request):
     made.close()
 
 
-def files_of(table: pa.Table, folder: Path, columns=None) -> FileRows:
+def files_of(table: pa.Table, folder: Path, columns=None) -> DataFileRows:
     folder.mkdir(exist_ok=True)
     for number in range(3):
         path = folder / f"{number}.parquet"
@@ -57,7 +57,7 @@ def files_of(table: pa.Table, folder: Path, columns=None) -> FileRows:
             pq.write_table(table.slice(number * 4_000, 4_000), path, row_group_size=1_000)
     tasks = [ReadTask(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
     size = sum(task.size_bytes for task in tasks)
-    return FileRows(
+    return DataFileRows(
         open_store(folder), ReadSpec(table.schema, table.schema, columns), "a table", 0, size, lambda: tasks
     )
 
