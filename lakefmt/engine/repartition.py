@@ -88,6 +88,7 @@ def repartition_job(
         lambda _: source.parts(parallelism, folder),
         split=source.split,
         describe=source.describe,
+        only_threads=source.only_threads,
     )
     reduce = Stage("reduce", _Reduce(function), plan, reads=("shuffle",), bind=bind, split=split_run)
     return Job((shuffle, reduce))

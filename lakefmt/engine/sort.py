@@ -117,6 +117,7 @@ def sort_job(
         lambda _: sampled.parts(parallelism, folder),
         split=sampled.split,
         describe=sampled.describe,
+        only_threads=sampled.only_threads,
     )
     shuffle = Stage(
         "shuffle",
@@ -126,6 +127,7 @@ def sort_job(
         bind=bind_part,
         split=source.split,
         describe=source.describe,
+        only_threads=source.only_threads,
     )
     sort = Stage(
         "sort",

@@ -246,9 +246,17 @@ class _Begun:
     job: Job
     executor: Executor
     folder: str
+    may_move: bool
 
     def tables(self, metrics: JobMetrics | None = None) -> Generator[pa.Table, None, None]:
-        return run_job(self.job, self.executor, folder=self.folder, open_result=open_rows, metrics=metrics)
+        return run_job(
+            self.job,
+            self.executor,
+            folder=self.folder,
+            open_result=open_rows,
+            metrics=metrics,
+            may_move=self.may_move,
+        )
 
 
 @contextmanager
@@ -259,7 +267,8 @@ def _begin(source: RowSource, steps: tuple[Step, ...], options: MapOptions) -> I
         settings = MapSettings(
             options.batch_rows, resources.parallelism, resources.task_memory_bytes, _HELD_BYTES, folder
         )
-        yield _Begun(map_job(source, steps, settings), executor, folder)
+        # Who asks for threads may have functions that share values with them.
+        yield _Begun(map_job(source, steps, settings), executor, folder, may_move=options.executor is None)
 
 
 def _choose_executor(source: RowSource, options: MapOptions) -> tuple[ExecutorKind, str]:

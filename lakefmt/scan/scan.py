@@ -137,7 +137,7 @@ class Scan:
             schema: the columns that it returns; None for those it is given.
             repartition_by: columns whose equal values come together: a call of the function has all rows of one or more
                 keys (NULL is one, too), however many rows that is, and never a part of a key's. They have to fit into a
-                task's share of the memory. Functions before it must give the same rows whenever they are called.
+                third of the memory. Functions before it must give the same rows whenever they are called.
             combine: takes rows that the function returned for parts of some keys' rows and returns those for all of them,
                 in the same columns, the keys among them; what it returned may be given to it again. The function is then
                 called with parts of a key's rows where they are read, and little is sent. So no key is too heavy.

@@ -142,6 +142,7 @@ def _source_stage(name: str, task: MapTask, source: RowSource, settings: MapSett
         describe=source.describe,
         way_out=_WAY_OUT,
         summarize=_describe_partitions,
+        only_threads=source.only_threads,
         total_rows=lambda _: source.count_rows(),
     )
 

@@ -60,6 +60,8 @@ class StageMetrics:
         tasks: those whose output was accepted.
         failures: what attempts ended with, in a few words, and how many did.
         splits: tasks whose input was cut because it was too much.
+        by_itself: tasks that were run once more by themselves, with all of the memory, because their input was too much and
+            could not be cut.
         notes: what else there is to say: sizes of partitions, keys that are heavier than others.
     """
 
@@ -67,6 +69,7 @@ class StageMetrics:
     tasks: list[TaskMetrics] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
     splits: int = 0
+    by_itself: int = 0
     notes: list[str] = field(default_factory=list)
 
     def add(self, number: int, attempt: int, output: TaskOutput, usage: Usage) -> None:
@@ -138,19 +141,26 @@ class JobMetrics:
         executor: what ran the tasks, as it is told to users: ``"processes, 2 workers"``.
         stages: in order.
         seconds: from the start to the last result taken; None while it runs.
+        moved_to: what ran tasks for which threads had too little memory; None where that was not needed.
     """
 
     executor: str
     stages: tuple[StageMetrics, ...]
     seconds: float | None = None
+    moved_to: str | None = None
 
     def __str__(self) -> str:
         took = "running" if self.seconds is None else f"run in {self.seconds * 1000:.1f} ms"
-        lines = [f"{took} on {self.executor}", *_columns([_HEAD, *map(_line, self.stages)])]
+        where = self.executor
+        if self.moved_to is not None:
+            where += f", and on {self.moved_to}, where these ran out of memory"
+        lines = [f"{took} on {where}", *_columns([_HEAD, *map(_line, self.stages)])]
         for stage in self.stages:
             lines += [f"{stage.name}: {count} x {what}" for what, count in stage.failures.items()]
             if stage.splits:
                 lines.append(f"{stage.name}: {stage.splits} x input cut in two")
+            if stage.by_itself:
+                lines.append(f"{stage.name}: {stage.by_itself} x run by itself, with all of the memory")
             lines += [f"{stage.name}: {note}" for note in stage.notes]
         return "\n".join(lines)
 

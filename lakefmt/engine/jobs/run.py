@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.jobs.measured import MeasuredFunction
 from lakefmt.engine.jobs.metrics import JobMetrics, StageMetrics
+from lakefmt.engine.jobs.spare_memory import SpareMemory
 from lakefmt.engine.jobs.state import JobState
 from lakefmt.engine.jobs.verdict import Verdict
 from lakefmt.engine.progress import current_sink
 from lakefmt.engine.tasks.task import Task
-from lakefmt.errors import LakefmtError, LostOutputError, TaskCancelledError
+from lakefmt.errors import InvalidInputError, LakefmtError, LostOutputError, TaskCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -38,14 +40,16 @@ def run_job(
     open_result: Callable[[Any], Any] | None = None,
     metrics: JobMetrics | None = None,
     bounds: Bounds | None = None,
+    may_move: bool = True,
 ) -> Generator[Any, None, None]:
     """Run a job and yield the results of its last stage.
 
     At most twice the executor's parallelism of tasks are under way, and so many results wait to be taken: a slow consumer
     holds the work back. Attempts that fail for no fault of their own (a lost worker, storage) are made again; of an output
-    that is lost its task alone is run again; the input of a task that ran out of memory is cut in two. Closing the
-    generator, an error and Ctrl-C end the tasks under way and wait for their end, so that nothing works on, or writes,
-    when the caller deletes the folder.
+    that is lost its task alone is run again; the input of a task that ran out of memory is cut in two, and one that cannot be cut runs once
+    more when nothing else does, with all of the memory, and where this process's threads had too little of it, on a worker
+    process. Closing the generator, an error and Ctrl-C end the tasks under way and wait for their end, so that nothing works
+    on, or writes, when the caller deletes the folder.
 
     Args:
         job: the stages.
@@ -55,6 +59,8 @@ def run_job(
             finds it lost (LostOutputError) has it made again.
         metrics: from ``start_metrics``; filled while the job runs.
         bounds: how often things may go wrong.
+        may_move: a worker process may run what threads had too little memory for; not where somebody asked for threads,
+            as his functions may rely on this process.
 
     Raises:
         Exception: a task's own error, once, with notes that name the task and what it read.
@@ -63,10 +69,12 @@ def run_job(
         LostOutputError: what tasks write does not last.
         TaskCancelledError: the executor was closed.
     """
+    spare = SpareMemory(executor, may_move=may_move)
     run = _Run(
-        JobState(job, bounds),
+        JobState(job, bounds, by_itself={stage.name for stage in job.stages if spare.has_more_for(stage)}),
         job.stages,
         executor,
+        spare,
         folder,
         open_result,
         metrics or start_metrics(job, executor),
@@ -97,13 +105,13 @@ class _Run:
     state: JobState
     stages: tuple[Stage, ...]
     executor: Executor
+    spare: SpareMemory
     folder: str
     open_result: Callable[[Any], Any] | None
     metrics: JobMetrics
 
     def __post_init__(self) -> None:
         self._stages = {stage.name: stage for stage in self.metrics.stages}
-        self._alone = self.executor.resources.kind == "processes"
         self._running: dict[Future[tuple[TaskOutput, Usage]], Attempt] = {}
         self._opened: dict[int, Any] = {}
         self._began = time.perf_counter()
@@ -134,26 +142,45 @@ class _Run:
         for future in self._running:
             future.cancel()
         wait(self._running)
+        self.spare.close()
         self.state.close()
         self.metrics.seconds = time.perf_counter() - self._began
         self._progress.end()
 
     def _submit(self, window: int, ready: int) -> None:
-        while len(self._running) < window:
+        while len(self._running) < window and not any(each.by_itself for each in self._running.values()):
             more = self.state.results_begun + ready < window
             attempt = self.state.next_attempt(more_results=more)
+            if attempt is None and not self._running:
+                attempt = self.state.next_by_itself()
             if attempt is None:
                 return
             self._progress.begin(attempt.stage, self.state)
-            task = Task(
-                MeasuredFunction(attempt.stage.function, self._alone),
-                attempt.input,
-                attempt.stage.name,
-                attempt.number,
-                attempt.attempt,
-                folder=self.folder,
-            )
-            self._running[self.executor.submit(task)] = attempt
+            self._running[self._begin(attempt)] = attempt
+
+    def _begin(self, attempt: Attempt) -> Future[tuple[TaskOutput, Usage]]:
+        if not attempt.by_itself:
+            return self.executor.submit(self._task(attempt, self.executor.resources, None))
+        executor = self.spare.executor_for(attempt.stage)
+        if executor is not self.executor:
+            resources = executor.resources
+            with suppress(InvalidInputError):  # it cannot be sent
+                begun = executor.submit(self._task(attempt, resources, resources.memory_bytes))
+                self.metrics.moved_to = describe_resources(resources)
+                return begun
+        resources = self.executor.resources
+        return self.executor.submit(self._task(attempt, resources, resources.memory_bytes))
+
+    def _task(self, attempt: Attempt, resources: Resources, memory_bytes: int | None) -> Task[Any]:
+        return Task(
+            MeasuredFunction(attempt.stage.function, resources.kind == "processes"),
+            attempt.input,
+            attempt.stage.name,
+            attempt.number,
+            attempt.attempt,
+            memory_bytes,
+            self.folder,
+        )
 
     def _take(self, future: Future[tuple[TaskOutput, Usage]]) -> None:
         attempt = self._running.pop(future)
@@ -166,8 +193,9 @@ class _Run:
             ) from error
         except Exception as error:  # noqa: BLE001 - judged, and raised where it is the job's end
             stage.add_failure(_in_few_words(error))
-            if self.state.reject(attempt, error) is Verdict.SPLIT:
-                stage.splits += 1
+            verdict = self.state.reject(attempt, error)
+            stage.splits += verdict is Verdict.SPLIT
+            stage.by_itself += verdict is Verdict.RUN_BY_ITSELF
             return
         if not self.state.accept(attempt, output):
             return

@@ -88,6 +88,7 @@ class Stage:
         describe: names what a part is about, in errors.
         way_out: what somebody may do for whom a unit is too much memory.
         summarize: says of the outputs, when all are there, what is worth knowing of them; for the metrics.
+        only_threads: why its tasks can run in this process alone; None where they can run anywhere.
         total_rows: tells of the outputs how many rows the stage will read, None where nobody knows; asked only where
             progress is shown.
     """
@@ -101,6 +102,7 @@ class Stage:
     describe: Callable[[Any], str] = str
     way_out: str = "Raise memory_limit"
     summarize: Callable[[Sequence[Source]], Sequence[str]] = _nothing_to_say
+    only_threads: str | None = None
     total_rows: Callable[[StageOutputs], int | None] = _unknown
 
 

@@ -13,7 +13,7 @@ from lakefmt.engine.jobs.verdict import Bounds, Verdict, judge_failure
 from lakefmt.errors import LostOutputError, OutOfMemoryError, WorkerLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from lakefmt.engine.jobs.stage import Job, Stage, StageOutputs, TaskOutput
 
@@ -29,12 +29,14 @@ class Attempt:
         number: of the task, unique in its stage; tasks that one is split into have numbers of their own.
         attempt: from 0, in the order in which they were begun.
         input: what the task's function is given.
+        by_itself: it gets all of the memory, and runs while nothing else does.
     """
 
     stage: Stage
     number: int
     attempt: int
     input: Any
+    by_itself: bool = False
 
 
 class JobState:
@@ -47,11 +49,15 @@ class JobState:
     Args:
         job: what is to be done.
         bounds: how often things may go wrong.
+        by_itself: stages, by name, whose tasks get more memory where they run by themselves.
     """
 
-    def __init__(self, job: Job, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, job: Job, bounds: Bounds | None = None, *, by_itself: Collection[str] = frozenset()
+    ) -> None:
         self._job = job
         self._bounds = bounds or Bounds()
+        self._by_itself = by_itself
         self._stages = {stage.name: _StageState(stage, number) for number, stage in enumerate(job.stages)}
         self._last = self._stages[job.stages[-1].name]
         self._results: list[tuple[tuple[int, ...], int]] = []  # of tasks whose result is not taken, a heap
@@ -68,18 +74,19 @@ class JobState:
         Args:
             more_results: parts of the last stage may be begun that were not; else only what was begun goes on.
         """
-        for state in self._stages.values():
-            if not all(self._stages[name].is_complete for name in state.stage.reads):
-                continue
+        for state in self._ready_stages():
             task = state.waiting.popleft() if state.waiting else None
             if task is None and (more_results or state is not self._last):
                 task = self._draw(state)
             if task is not None:
-                number = task.attempts
-                task.attempts += 1
-                task.running = number
-                outputs = self.outputs_read(state.stage)
-                return Attempt(state.stage, task.number, number, state.stage.bind(task.part, outputs))
+                return self._attempt(state, task)
+        return None
+
+    def next_by_itself(self) -> Attempt | None:
+        """Return what is to be run with all of the memory; asked where ``next_attempt`` has nothing, and nothing runs."""
+        for state in self._ready_stages():
+            if state.waiting_for_memory:
+                return self._attempt(state, state.waiting_for_memory.popleft())
         return None
 
     def accept(self, attempt: Attempt, output: TaskOutput) -> bool:
@@ -114,18 +121,23 @@ class JobState:
             failures=task.failures,
             lost_workers=self._lost_workers,
             can_split=bool(parts),
+            can_run_by_itself=not task.by_itself and state.stage.name in self._by_itself,
             bounds=self._bounds,
         )
         match verdict:
             case Verdict.RETRY:
                 task.failures.append(error)
-                state.waiting.append(task)
+                state.wait(task)
+            case Verdict.RUN_BY_ITSELF:
+                task.failures.append(error)
+                task.by_itself = True
+                state.wait(task)
             case Verdict.SPLIT:
                 task.failures.append(error)
                 self._replace(state, task, parts)
             case Verdict.RUN_SOURCE_AGAIN if isinstance(error, LostOutputError):
                 self.lose(error)
-                state.waiting.append(task)
+                state.wait(task)
             case _:
                 raise _as_final(error, state.stage, task, self._lost_workers, self._bounds)
         return verdict
@@ -151,7 +163,7 @@ class JobState:
         task.accepted = task.output = None
         state.missing += 1
         state.sources = None
-        state.waiting.append(task)
+        state.wait(task)
 
     def close(self) -> None:
         """Let go of what parts are drawn from."""
@@ -183,6 +195,19 @@ class JobState:
         """Return a stage's accepted outputs in the order of its parts."""
         return self._stages[stage].accepted_sources()
 
+    def _ready_stages(self) -> Iterator[_StageState]:
+        """Yield the stages of which all that they read is there."""
+        for state in self._stages.values():
+            if all(self._stages[name].is_complete for name in state.stage.reads):
+                yield state
+
+    def _attempt(self, state: _StageState, task: _Task) -> Attempt:
+        number = task.attempts
+        task.attempts += 1
+        task.running = number
+        bound = state.stage.bind(task.part, self.outputs_read(state.stage))
+        return Attempt(state.stage, task.number, number, bound, task.by_itself)
+
     def _draw(self, state: _StageState) -> _Task | None:
         if state.parts is None:
             state.parts = iter(state.stage.plan(self.outputs_read(state.stage)))
@@ -205,7 +230,7 @@ class JobState:
             self._results.sort()  # which makes a heap of it
         for place, part in enumerate(parts):
             half = state.add((*task.place, place), part, list(task.failures))
-            state.waiting.append(half)
+            state.wait(half)
             self._expect(state, half)
 
     def _expect(self, state: _StageState, task: _Task) -> None:
@@ -221,6 +246,7 @@ class _Task:
     place: tuple[int, ...]  # of the part, then of the piece it was split off as, and so on: tells the order
     part: Any
     failures: list[BaseException]
+    by_itself: bool = False
     attempts: int = 0
     running: int | None = None
     accepted: int | None = None
@@ -241,6 +267,7 @@ class _StageState:
     missing: int = 0  # tasks begun that have no accepted output
     tasks: dict[int, _Task] = field(default_factory=dict)
     waiting: deque[_Task] = field(default_factory=deque)
+    waiting_for_memory: deque[_Task] = field(default_factory=deque)
     sources: tuple[Source, ...] | None = None
 
     @property
@@ -255,6 +282,10 @@ class _StageState:
         self.numbers += 1
         self.missing += 1
         return task
+
+    def wait(self, task: _Task) -> None:
+        """Have a task run once more."""
+        (self.waiting_for_memory if task.by_itself else self.waiting).append(task)
 
     def remove(self, task: _Task) -> None:
         """Forget a task that others stand for."""
@@ -287,7 +318,8 @@ def _as_final(error: Exception, stage: Stage, task: _Task, lost_workers: int, bo
     """Return the error that ends the job, with what the task was about."""
     about = stage.describe(task.part)
     if isinstance(error, OutOfMemoryError):
-        error.hint = f"It read {about}, which cannot be cut any smaller. {stage.way_out}"
+        alone = ", and had all of the memory to itself" if task.by_itself else ""
+        error.hint = f"It read {about}, which cannot be cut any smaller{alone}. {stage.way_out}"
     elif isinstance(error, WorkerLostError):
         if lost_workers > bounds.lost_workers:
             error.message += f"; the job has lost {lost_workers} workers, and gives up"

@@ -31,6 +31,8 @@ class Verdict(Enum):
     """The same task once more: what failed was not its doing."""
     SPLIT = auto()
     """Its input was too much at once: two tasks with half of it each."""
+    RUN_BY_ITSELF = auto()
+    """Its input was too much for a share of the memory, and is a unit: once more when nothing else runs, with all of it."""
     RUN_SOURCE_AGAIN = auto()
     """What it reads is lost: the task that made it first, then this one."""
     FAIL = auto()
@@ -60,6 +62,7 @@ def judge_failure(
     failures: Sequence[BaseException],
     lost_workers: int,
     can_split: bool,
+    can_run_by_itself: bool,
     bounds: Bounds,
 ) -> Verdict:
     """Say what to do about a failed attempt.
@@ -73,11 +76,14 @@ def judge_failure(
         failures: what this task's earlier attempts ended with, those before it was split off included.
         lost_workers: workers that the job lost so far, this one included.
         can_split: whether the task's input can be cut in smaller ones.
+        can_run_by_itself: whether the task would then have more memory than it had.
         bounds: how often is too often.
     """
     match error:
         case OutOfMemoryError():
-            return Verdict.SPLIT if can_split else Verdict.FAIL
+            if can_split:
+                return Verdict.SPLIT
+            return Verdict.RUN_BY_ITSELF if can_run_by_itself else Verdict.FAIL
         case LostOutputError():
             return Verdict.RUN_SOURCE_AGAIN
         case WorkerLostError():

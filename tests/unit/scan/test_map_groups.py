@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import resource
 import tempfile
 
@@ -142,6 +143,36 @@ def test_key_that_does_not_fit_is_an_error_that_says_what_helps(tmp_path):
     )
     with pytest.raises(OutOfMemoryError, match="pass combine="):
         mapped.to_arrow()
+
+
+def largest_and_process(rows):
+    return pa.table({"rows": [rows.num_rows], "process": [os.getpid()]})
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes", None])
+def test_key_that_is_too_much_for_a_share_of_the_memory_is_given_all_of_it(tmp_path, executor):
+    place = "memory://heavy-key" if executor is None else tmp_path / "t"
+    mapped = (
+        lakefmt.write(place, rows_of(200_000, skew=9))
+        .scan()
+        .map_batches(
+            largest_and_process,
+            {"rows": pa.int64(), "process": pa.int64()},
+            repartition_by="city",
+            executor=executor,
+            memory_limit="20MB",
+            workers=4,
+            batch_rows=1000,
+        )
+    )
+    found = mapped.to_arrow()
+    heavy = found.filter(pc.equal(found["rows"], pc.max(found["rows"])))
+    assert heavy["rows"][0].as_py() == pc.sum(pc.equal(rows_of(200_000, skew=9)["city"], "Zug")).as_py()
+    # Threads that nobody asked for move.
+    assert (heavy["process"][0].as_py() == os.getpid()) is (executor == "threads")
+    explained = str(mapped.explain(analyze=True))
+    assert "map-2: 1 x run by itself, with all of the memory" in explained
+    assert ("on processes, 1 worker, where these ran out of memory" in explained) is (executor is None)
 
 
 def test_repartitioning_leaves_no_file(trips, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lakefmt.engine.jobs import Bounds, Job, JobState, Stage, TaskOutput
+from lakefmt.engine.jobs.verdict import Verdict
 from lakefmt.errors import (
     InvalidInputError,
     LostOutputError,
@@ -257,3 +258,49 @@ def test_stages_of_one_name_or_that_read_a_later_one_are_refused():
         Job((stage_of("reduce", [], reads=("map",)), stage_of("map", [])))
     with pytest.raises(InvalidInputError):
         Job(())
+
+
+TOO_MUCH = OutOfMemoryError("it does not fit")
+
+
+def test_unit_that_is_too_much_waits_until_nothing_else_runs_and_then_has_all_of_the_memory():
+    state = JobState(
+        Job((Stage("work", never, lambda _: iter(["small", "large", "last"])),)), by_itself={"work"}
+    )
+    small, large, last = all_next(state)
+    assert state.reject(large, TOO_MUCH) is Verdict.RUN_BY_ITSELF
+    assert state.next_attempt() is None
+    done(state, small, "small")
+    done(state, last, "last")
+    again = state.next_by_itself()
+    assert (again.number, again.attempt, again.by_itself, last.by_itself) == (1, 1, True, False)
+    assert state.next_by_itself() is None
+    done(state, again, "large")
+    assert sorted(values(state)) == ["large", "last", "small"]
+    assert state.is_done
+
+
+def test_unit_that_is_too_much_for_all_of_the_memory_ends_the_job():
+    state = JobState(Job((Stage("work", never, lambda _: iter(["large"])),)), by_itself={"work"})
+    state.reject(state.next_attempt(), TOO_MUCH)
+    with pytest.raises(OutOfMemoryError, match="cut any smaller, and had all of the memory to itself"):
+        state.reject(state.next_by_itself(), OutOfMemoryError("it does not fit"))
+
+
+def test_unit_that_runs_by_itself_does_so_again_when_its_worker_or_what_it_reads_is_lost():
+    state = JobState(shuffle_job(maps=1, reduces=1), by_itself={"reduce"})
+    (first,) = all_next(state)
+    done(state, first, "a")
+    (reader,) = all_next(state)
+    state.reject(reader, TOO_MUCH)
+    state.reject(state.next_by_itself(), LOST)
+    reader = state.next_by_itself()
+    state.reject(reader, LostOutputError("gone", stage="map", number=0, attempt=0))
+    assert state.next_by_itself() is None, "what it reads comes first"
+    (source,) = all_next(state)
+    done(state, source, "b")
+    assert state.next_attempt() is None
+    reader = state.next_by_itself()
+    assert (reader.input, reader.by_itself) == ((0, ["b"]), True)
+    done(state, reader, "c")
+    assert values(state) == ["c"]

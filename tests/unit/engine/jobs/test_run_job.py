@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,59 @@ def test_input_that_is_too_much_is_cut(executor):
     assert metrics.stages[0].splits == 7
     with pytest.raises(OutOfMemoryError, match="cannot be cut any smaller"):
         results(Job((work(at_most_three, [list(range(20))]),)), executor)
+
+
+def memory_and_process(part, context):
+    if context.memory_bytes < part:
+        raise MemoryError
+    return part, context.memory_bytes, os.getpid()
+
+
+def test_unit_that_is_too_much_for_threads_is_run_by_a_worker_process_with_all_of_the_memory():
+    job = Job((work(memory_and_process, [1 << 20, 3 << 20, 2 << 20]),), ordered=True)
+    with closing(ThreadExecutor(2, 4 << 20)) as executor:
+        metrics = start_metrics(job, executor)
+        small, large, last = results(job, executor, metrics=metrics)
+    assert small == (1 << 20, 2 << 20, os.getpid())
+    assert last == (2 << 20, 2 << 20, os.getpid())
+    assert large[:2] == (3 << 20, 4 << 20)
+    assert large[2] != os.getpid()
+    assert metrics.stages[0].by_itself == 1
+    assert "threads, 2 threads, and on processes, 1 worker, where these ran out of memory" in str(metrics)
+    assert "work: 1 x run by itself, with all of the memory" in str(metrics)
+
+
+@pytest.mark.parametrize("why", ["the caller says so", "its rows are in this process", "it cannot be sent"])
+def test_unit_stays_on_threads_where_it_has_to_and_runs_there_by_itself(why):
+    lock = threading.Lock() if why == "it cannot be sent" else nullcontext()
+
+    def function(part, context):
+        with lock:
+            return memory_and_process(part, context)
+
+    reason = "memory://" if why == "its rows are in this process" else None
+    job = Job((work(function, [3 << 20, 1 << 20], only_threads=reason),), ordered=True)
+    with closing(ThreadExecutor(2, 4 << 20)) as executor:
+        metrics = start_metrics(job, executor)
+        found = results(job, executor, metrics=metrics, may_move=why != "the caller says so")
+    assert found == [(3 << 20, 4 << 20, os.getpid()), (1 << 20, 2 << 20, os.getpid())]
+    assert metrics.moved_to is None
+
+
+def test_units_that_are_too_much_run_one_at_a_time():
+    running, most = [], []
+
+    def function(part, context):
+        running.append(part)
+        most.append(len(running) if context.memory_bytes == 4 << 20 else 1)
+        time.sleep(0.002)
+        running.remove(part)
+        return memory_and_process(3 << 20, context)[:2]
+
+    job = Job((work(function, range(20)),))
+    with closing(ThreadExecutor(2, 4 << 20)) as executor:
+        assert results(job, executor, may_move=False) == [(3 << 20, 4 << 20)] * 20
+    assert max(most) == 1
 
 
 def test_result_that_is_gone_when_it_is_opened_is_made_again(executor):
