@@ -28,6 +28,7 @@ BENCHMARKS = (
     "open_without_checkpoint",
     "scan_deleted_rows",
     "sql_queries",
+    "tpch_queries",
     "first_queries",
     "sql_memory",
     "repartition",

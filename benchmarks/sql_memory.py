@@ -19,7 +19,7 @@ import pyarrow as pa
 from benchmarks.generated_data import TRIP_SCHEMA, trip_batches
 from benchmarks.process_tree import TreePeak
 from benchmarks.results import Counts
-from benchmarks.tpch import generate_tpch
+from benchmarks.tpch import write_tpch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,14 +66,9 @@ def _large_result(settings: Settings) -> Counts:
 
 
 def _tpch(settings: Settings) -> Counts:
-    import lakefmt
-
     scale, limit = (0.05, "300MB") if settings.quick else (10, "2GB")
-    source, texts = generate_tpch(scale, settings.folder / "tpch.db")
     tables = settings.folder / "tpch"
-    for (name,) in source.sql("SELECT table_name FROM duckdb_tables()").fetchall():
-        lakefmt.write(tables / name, source.sql(f"FROM {name}").to_arrow_reader(122_880))
-    source.close()
+    _, texts = write_tpch(tables, scale)
     (tables / "queries.sql").write_text("\n--\n".join(texts))
     seconds, peak_mb, done = _run_child("tpch", limit, str(tables))
     met = done == len(texts) and peak_mb <= _TPCH_PEAK_MB

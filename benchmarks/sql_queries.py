@@ -1,7 +1,6 @@
 """SQL over lakefmt tables against DuckDB on the very Parquet files.
 
-Both run the same text in one process that stays open, DuckDB 1.5 over views of `read_parquet`, its metadata cached. The 22 queries of TPC-H
-are one job, one after the other; orders and lineitem are eight files each. The small query is an aggregate over ten small files: what is more than DuckDB's time is planning. Planning alone is all that is done
+Both run the same text in one process that stays open, DuckDB 1.5 over views of `read_parquet`, its metadata cached. The small query is an aggregate over ten small files: what is more than DuckDB's time is planning. Planning alone is all that is done
 before DuckDB is given the text, of ten thousand files, none of which can be left out. Point filters are of a thousand files laid out by the column that is asked for; there DuckDB's own
 `read_parquet` of all files and its delta extension are the peers. Handles stay open; a query is parsed and checked anew each time.
 """
@@ -14,17 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from benchmarks.bare_files import connect_to_files, data_files
 from benchmarks.planners import connect_duckdb_with_delta
 from benchmarks.results import Bar, Comparison, compare
 from benchmarks.rounds import Contender, Role, Run
 from benchmarks.scan_deleted_rows import delete_tenth, write_trips
-from benchmarks.tpch import generate_tpch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
-
-    import duckdb
 
     from benchmarks.registry import Settings
     from lakefmt import Table
@@ -35,7 +32,6 @@ __all__ = ["measure", "numbers", "write_copies", "write_files"]
 def measure(settings: Settings) -> tuple[Comparison, ...]:
     """Compare each kind of query with its peers."""
     return (
-        _tpch(settings),
         _small(settings),
         _planning(settings),
         *_points(settings),
@@ -43,39 +39,10 @@ def measure(settings: Settings) -> tuple[Comparison, ...]:
     )
 
 
-def _tpch(settings: Settings) -> Comparison:
-    scale = 0.01 if settings.quick else 1
-    source, queries = generate_tpch(scale)
-    tables: dict[str, Table] = {}
-    for (name,) in source.sql("SELECT table_name FROM duckdb_tables()").fetchall():
-        rows = source.sql(f"FROM {name}").to_arrow_table()
-        tables[name] = write_files(settings.folder / name, rows, 8 if name in ("orders", "lineitem") else 1)
-    source.close()
-    plain = _plain_views({name: _paths(table) for name, table in tables.items()})
-
-    def with_lakefmt() -> list[pa.Table]:
-        import lakefmt
-
-        return [lakefmt.sql(text, tables).to_arrow() for text in queries]
-
-    def with_duckdb() -> list[pa.Table]:
-        return [plain.sql(text).to_arrow_table() for text in queries]
-
-    return compare(
-        f"The 22 queries of TPC-H at scale {scale}",
-        [
-            _contender("lakefmt", with_lakefmt, _sizes, "subject"),
-            _contender("DuckDB, the same files", with_duckdb, _sizes),
-        ],
-        bar=Bar(ratio=1.1),
-        rounds=settings.rounds,
-    )
-
-
 def _small(settings: Settings) -> Comparison:
     calls = settings.scaled(full=20, quick=1)
     table = write_files(settings.folder / "small", numbers(10_000), 10)
-    plain = _plain_views({"t": _paths(table)})
+    plain = connect_to_files({"t": data_files(table)})
     text = "SELECT city, sum(x) AS total FROM t GROUP BY city ORDER BY city"
 
     def with_lakefmt() -> pa.Table:
@@ -121,7 +88,7 @@ def _points(settings: Settings) -> tuple[Comparison, ...]:
     files = settings.scaled(full=1_000, quick=20)
     table = write_files(settings.folder / "points", numbers(files * 2_000), files)
     place = table.uri.removeprefix("file://")
-    plain, delta = _plain_views({"t": _paths(table)}), connect_duckdb_with_delta()
+    plain, delta = connect_to_files({"t": data_files(table)}), connect_duckdb_with_delta()
     delta.execute(f"CREATE VIEW t AS FROM delta_scan('{place}')")
     last = files * 2_000 - 1
     texts = {
@@ -188,10 +155,6 @@ def _rows(found: pa.Table) -> object:
     return sorted(map(repr, found.to_pylist()))
 
 
-def _sizes(found: list[pa.Table]) -> object:
-    return [(rows.num_rows, rows.column_names) for rows in found]
-
-
 def numbers(rows: int) -> pa.Table:
     return pa.table(
         {
@@ -230,23 +193,3 @@ def write_copies(folder: Path, files: int) -> Table:
         lines.append(json.dumps({"add": add | {"path": f"part-{number}.parquet"}}))
     (log / f"{2:020}.json").write_text("\n".join(lines))
     return lakefmt.open(folder)
-
-
-def _paths(table: Table) -> list[str]:
-    place = table.uri.removeprefix("file://")
-    return [f"{place}/{path}" for path in table.files()["path"].to_pylist()]
-
-
-def _plain_views(files: Mapping[str, list[str]]) -> duckdb.DuckDBPyConnection:
-    """Return a connection as lakefmt's own is set, with a view of each table's files."""
-    import duckdb
-
-    from lakefmt.databases import available_cores
-
-    connection = duckdb.connect(config={"threads": str(available_cores())})
-    connection.execute("SET GLOBAL parquet_metadata_cache = true")
-    connection.execute("SET TimeZone = 'UTC'")
-    for name, paths in files.items():
-        listed = ", ".join(f"'{path}'" for path in paths)
-        connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}])")
-    return connection
