@@ -116,15 +116,19 @@ def statistics_columns(
     schema: Schema,
     partition_columns: Collection[str],
     properties: Mapping[str, str],
+    *,
+    also: Collection[FieldPath] = (),
 ) -> tuple[FieldPath, ...]:
     """Return the paths of ``statistics_fields``. Raises as it does."""
-    return tuple([path for path, _ in statistics_fields(schema, partition_columns, properties)])
+    return tuple([path for path, _ in statistics_fields(schema, partition_columns, properties, also=also)])
 
 
 def statistics_fields(
     schema: Schema,
     partition_columns: Collection[str],
     properties: Mapping[str, str],
+    *,
+    also: Collection[FieldPath] = (),
 ) -> tuple[tuple[FieldPath, Field], ...]:
     """Return the leaf columns that statistics are written for, each by its path as files name it, in schema order.
 
@@ -137,6 +141,7 @@ def statistics_fields(
         schema: the table's.
         partition_columns: names in it.
         properties: the table's, as in its metadata.
+        also: columns that have statistics whatever the properties say, by their paths in files.
 
     Raises:
         CorruptTableError: a property is no number, or no list of names.
@@ -145,12 +150,17 @@ def statistics_fields(
     leaves = [pair for pair in _leaves(fields) if pair[1][-1].type != PrimitiveType("void")]
     if (named := properties.get(_STATISTICS_COLUMNS_PROPERTY)) is not None:
         wanted = _parse_names(named)
-        chosen = [pair for pair in leaves if any(pair[0][: len(path)] == path for path in wanted)]
+        chosen = [any(path[: len(each)] == each for each in wanted) for path, _ in leaves]
     else:
         count = _parse_count(properties.get(_INDEXED_COLUMNS_PROPERTY))
-        chosen = leaves if count < 0 else leaves[:count]
+        chosen = [count < 0 or place < count for place in range(len(leaves))]
+    stored = [tuple([schema.physical_name(each) for each in chain]) for _, chain in leaves]
     return tuple(
-        [(tuple([schema.physical_name(each) for each in fields]), fields[-1]) for _, fields in chosen]
+        [
+            (path, chain[-1])
+            for path, (_, chain), is_chosen in zip(stored, leaves, chosen, strict=True)
+            if is_chosen or path in also
+        ]
     )
 
 

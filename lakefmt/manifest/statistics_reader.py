@@ -50,6 +50,7 @@ __all__ = [
     "has_bounds",
     "holds_floats",
     "locate_column",
+    "logical_path",
     "outer_bounds",
     "sound_bounds",
 ]
@@ -289,6 +290,19 @@ def locate_column(schema: Schema, path: FieldPath) -> tuple[Field, FieldPath]:
     if field is None:
         raise KeyError(path)
     return field, tuple(physical)
+
+
+def logical_path(schema: Schema, physical: FieldPath) -> FieldPath:
+    """Return the path of the column whose path in physical names this is. Raises KeyError: there is none."""
+    fields = schema.fields
+    path: list[str] = []
+    for name in physical:
+        field = next((each for each in fields if schema.physical_name(each) == name), None)
+        if field is None:
+            raise KeyError(physical)
+        path.append(field.name)
+        fields = field.type.fields if isinstance(field.type, StructType) else ()
+    return tuple(path)
 
 
 def _kind_of(type_: DataType) -> Kind | None:

@@ -63,6 +63,7 @@ class TypedStatistics:
         partition_columns: names in it; they have no statistics.
         configuration: the table's properties, as in its metadata.
         with_vectors: whether files may have deletion vectors, which make bounds wide.
+        also: columns that have statistics whatever the properties say, by their physical paths.
 
     Raises:
         CorruptTableError: as ``statistics_fields``.
@@ -75,8 +76,10 @@ class TypedStatistics:
         configuration: Mapping[str, str],
         *,
         with_vectors: bool,
+        also: Collection[FieldPath] = (),
     ) -> None:
-        columns = _without_twins(dict(statistics_fields(schema, partition_columns, configuration)))
+        fields = statistics_fields(schema, partition_columns, configuration, also=also)
+        columns = _without_twins(dict(fields))
         self._bounded: dict[FieldPath, DataType] = {
             path: field.type
             for path, field in columns.items()

@@ -8,14 +8,13 @@ folders.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine import WriteSpec
 from lakefmt.errors import CorruptTableError
 from lakefmt.log import AddFile
 from lakefmt.log.paths import key_to_path
+from lakefmt.manifest.clustering import CLUSTERING_DOMAIN, parse_clustering_columns
 from lakefmt.manifest.partition_values import format_partition_value, partition_folder
 from lakefmt.manifest.statistics import encode_statistics, statistics_columns, statistics_tags
 from lakefmt.schema import physical_arrow_schema
@@ -26,12 +25,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakefmt.engine import WrittenFile
+    from lakefmt.schema import FieldPath
     from lakefmt.snapshot import Snapshot
     from lakefmt.txn.environment import Environment
 
 __all__ = ["plan_write", "to_add"]
-
-_CLUSTERING_DOMAIN: Final = "delta.clustering"
 
 
 def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
@@ -43,13 +41,8 @@ def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
         schema=physical,
         partition_columns=partition_columns,
         write_partition_columns=properties.write_partition_columns,
-        statistics_columns=tuple(
-            dict.fromkeys(
-                [
-                    *statistics_columns(schema, partition_columns, snapshot.metadata.configuration),
-                    *_clustering_columns(snapshot),
-                ]
-            )
+        statistics_columns=statistics_columns(
+            schema, partition_columns, snapshot.metadata.configuration, also=_clustering_columns(snapshot)
         ),
         target_file_bytes=properties.target_file_size_bytes,
         compression=properties.compression,
@@ -70,20 +63,16 @@ def to_add(file: WrittenFile, snapshot: Snapshot, modified_ms: int) -> AddFile:
     )
 
 
-def _clustering_columns(snapshot: Snapshot) -> list[tuple[str, ...]]:
-    """Return the columns that every file must have statistics of ("Writer Requirements for Clustered Table").
-
-    Writers have written each as a name and as the list of the names on its path.
-    """
-    domain = snapshot.domains.get(_CLUSTERING_DOMAIN)
+def _clustering_columns(snapshot: Snapshot) -> tuple[FieldPath, ...]:
+    """Return the columns that every file must have statistics of ("Writer Requirements for Clustered Table")."""
+    domain = snapshot.domains.get(CLUSTERING_DOMAIN)
     if domain is None:
-        return []
+        return ()
     try:
-        columns: list[Any] = orjson.loads(domain.configuration)["clusteringColumns"]
-        return [(column,) if isinstance(column, str) else tuple(column) for column in columns]
-    except (ValueError, KeyError, TypeError) as error:
+        return parse_clustering_columns(domain)
+    except ValueError as error:
         raise CorruptTableError(
-            f"The domain {_CLUSTERING_DOMAIN} does not name the clustering columns: {domain.configuration!r:.80}",
+            f"The domain {CLUSTERING_DOMAIN} does not name the clustering columns: {domain.configuration!r:.80}",
             table=snapshot.table_uri,
             version=snapshot.version,
             hint="Set it right with the engine that wrote it",

@@ -67,4 +67,4 @@ def write_classic(
         return WrittenFile(size_bytes, writer.num_actions, num_adds)
 
     # Of row groups without typed columns nobody can leave one out, in whatever order they are.
-    return with_live_adds(content, layout, GROUP_ROWS, write, in_order=layout.types_partition_values)
+    return with_live_adds(content, layout, GROUP_ROWS, write, in_order=layout.has_typed_order)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from lakefmt.cached import cached_value
 from lakefmt.manifest.checkpoint.add_columns import map_values
+from lakefmt.manifest.clustering import CLUSTERING_DOMAIN, parse_clustering_columns
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.tombstones import TOMBSTONE_SCHEMA
 from lakefmt.manifest.typed_statistics import TypedStatistics
@@ -16,7 +17,7 @@ from lakefmt.schema.arrow import arrow_type_of
 
 if TYPE_CHECKING:
     from lakefmt.manifest.checkpoint.content import CheckpointContent
-    from lakefmt.schema import DataType
+    from lakefmt.schema import DataType, FieldPath
 
 __all__ = ["ONE_OFF_TYPES", "TEXT_MAP", "ActionLayout"]
 
@@ -58,10 +59,19 @@ REMOVE_TYPE: Final = pa.struct(list(TOMBSTONE_SCHEMA))
 class ActionLayout:
     """The columns that file actions have in the checkpoints of a version.
 
-    They follow from its schema, properties and protocol: two versions that share those share their sidecars.
+    They follow from its schema, properties, protocol and clustering columns: two versions that share those share their
+    sidecars.
 
     Args:
         content: the version.
+
+    Attributes:
+        keys: what the log calls the partition columns.
+        partition_types: their types.
+        clustering: the physical paths of the clustering columns of which there are typed bounds; none where the table has
+            partitions, which the protocol rules out.
+        statistics: the columns of typed statistics, None where the table has none.
+        statistics_as_json: whether there are statistics as text.
 
     Raises:
         CorruptTableError: a property that names the columns with statistics makes no sense.
@@ -76,14 +86,29 @@ class ActionLayout:
             key: content.schema.field(name).type
             for key, name in zip(content.partition_keys, content.partition_columns, strict=True)
         }
+        self.clustering: tuple[FieldPath, ...] = ()
         self._typed = properties.checkpoint_statistics_as_struct
         if self._typed:
+            clustering = _clustering_columns(content)
             self.statistics = TypedStatistics(
                 content.schema,
                 content.partition_columns,
                 content.metadata.configuration,
                 with_vectors="deletionVectors" in (content.protocol.writer_features or ()),
+                also=clustering,
             )
+            if not self.keys:
+                self.clustering = tuple([path for path in clustering if path in self.statistics.bounded])
+
+    @property
+    def has_order(self) -> bool:
+        """Whether the table says which of its files belong together: by its partitions or by its clustering columns."""
+        return bool(self.keys or self.clustering)
+
+    @property
+    def has_typed_order(self) -> bool:
+        """Whether row groups of files in that order can be left out of a read, by typed columns of what they are ordered by."""
+        return self.types_partition_values or bool(self.clustering)
 
     @property
     def types_partition_values(self) -> bool:
@@ -137,3 +162,14 @@ class ActionLayout:
     def file_action_types(self) -> dict[str, pa.StructType]:
         """The columns of a file of file actions."""
         return {"add": pa.struct(list(self.add_schema)), "remove": REMOVE_TYPE}
+
+
+def _clustering_columns(content: CheckpointContent) -> tuple[FieldPath, ...]:
+    """Return the clustering columns, none where nobody can say which: order is no more than an advantage."""
+    domain = next((each for each in content.domains if each.domain == CLUSTERING_DOMAIN), None)
+    if domain is None:
+        return ()
+    try:
+        return parse_clustering_columns(domain)
+    except ValueError:
+        return ()

@@ -10,18 +10,23 @@ from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.checkpoint.add_columns import map_values
 from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
 from lakefmt.manifest.checkpoint.checkpoint import Checkpoint
-from lakefmt.manifest.checkpoint.file_order import is_ascending, partition_ranks
+from lakefmt.manifest.checkpoint.clustering_order import clustering_ranks
+from lakefmt.manifest.checkpoint.file_order import is_ascending, partition_ranks, ranks_in_hand
+from lakefmt.manifest.checkpoint.live_files import LiveFiles
 from lakefmt.manifest.checkpoint.row_order import in_place
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.logical_files import LogicalFiles, vector_ids
 from lakefmt.manifest.path_columns import canonical_paths
 from lakefmt.manifest.repeated_files import PathsMet, added_twice, are_unique
+from lakefmt.manifest.statistics_reader import logical_path
 from lakefmt.manifest.tombstones import Tombstones
+from lakefmt.manifest.typed_statistics import struct_member
 from lakefmt.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lakefmt.manifest.candidates import Candidates
     from lakefmt.manifest.checkpoint.content import CheckpointContent
     from lakefmt.manifest.checkpoint.layout import ActionLayout
 
@@ -48,7 +53,7 @@ def with_live_adds(
         write: is given tables, each made by a thread while the one before is at work. That no file is there twice is
             known only when all have passed by: where one is, iteration fails, what is written must not be published, and
             ``write`` is called again with each file once.
-        in_order: whether in the order of their partitions; else as they came. Where the checkpoint before has them in
+        in_order: whether in the order of their partitions or clustering columns; else as they came. Where the checkpoint before has them in
             that order, no more is held than a few batches, and otherwise not much more.
 
     Raises:
@@ -56,14 +61,14 @@ def with_live_adds(
     """
     added = adds_in_list(content.added, layout)
     ordered = (
-        _in_order(content, layout, added)
-        if in_order and layout.keys
+        _in_order(content, layout, added, rows)
+        if in_order and layout.has_order
         else _as_they_came(content, layout, added)
     )
     try:
         return write(_prefetched(_in_pieces(_all_different(ordered), rows)))
     except _RepeatedError:
-        return write(_in_pieces([_without_repeats(content, layout, added)], rows))
+        return write(_in_pieces([_without_repeats(content, layout, added, rows)], rows))
 
 
 def tombstones(content: CheckpointContent, expired_ms: int) -> Tombstones:
@@ -114,7 +119,9 @@ def _base_adds(content: CheckpointContent, layout: ActionLayout) -> Iterator[pa.
             yield adds_in_list(inline, layout)
 
 
-def _without_repeats(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> pa.Table:
+def _without_repeats(
+    content: CheckpointContent, layout: ActionLayout, added: pa.Table, rows_together: int
+) -> pa.Table:
     """Return the live files, each once, where some are listed more often; the last stays, as Spark's replay has it.
 
     Raises:
@@ -148,13 +155,11 @@ def _without_repeats(content: CheckpointContent, layout: ActionLayout, added: pa
             raise content.base.parts[0].corrupt(why)
         raise CorruptTableError(why, version=content.version)
     rows: Any = last["row_max"].combine_chunks()
-    rows = rows.take(pc.sort_indices(rows))
-    if layout.keys:
-        ranks: Any = partition_ranks(
-            [text.take(rows) for text in texts], list(layout.partition_types.values())
-        )
-        rows = rows.take(pc.sort_indices(ranks))
-    return adds.take(rows)
+    live_adds = adds.take(rows.take(pc.sort_indices(rows)))
+    if not layout.has_order:
+        return live_adds
+    order: Any = pc.sort_indices(ranks_in_hand(live_adds, layout, rows_together))
+    return live_adds.take(order)
 
 
 def _as_they_came(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Iterator[pa.Table]:
@@ -164,11 +169,17 @@ def _as_they_came(content: CheckpointContent, layout: ActionLayout, added: pa.Ta
     yield added
 
 
-def _in_order(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Iterator[pa.Table]:
-    """Yield files by the order of their partitions; those that are added after those of the same partition."""
+def _in_order(
+    content: CheckpointContent, layout: ActionLayout, added: pa.Table, rows: int
+) -> Iterator[pa.Table]:
+    """Yield files by the order of their partitions or clustering columns; those that are added after those of like rank."""
     import pyarrow.compute as pc
 
-    ranks = _ranks(content, layout, added)
+    ranks = (
+        _partition_ranks(content, layout, added)
+        if layout.keys
+        else _clustering_ranks(content, layout, added, rows)
+    )
     split = len(ranks) - added.num_rows
     base_ranks, added_ranks = ranks.slice(0, split), ranks.slice(split)
     by_rank: Any = pc.sort_indices(added_ranks)
@@ -214,7 +225,33 @@ def _with_marks(tables: Iterable[pa.Table], gone: LogicalFiles, added: pa.Table)
     yield added.append_column("live", pa.repeat(pa.scalar(value=True), added.num_rows))
 
 
-def _ranks(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Any:
+def _clustering_ranks(content: CheckpointContent, layout: ActionLayout, added: pa.Table, rows: int) -> Any:
+    """Return the ranks of all files of the base and of those added, by the minima of the clustering columns."""
+    paths = layout.clustering
+    columns = [logical_path(content.schema, path) for path in paths]
+    pieces: list[list[Any]] = []
+
+    def note(files: Candidates) -> None:
+        reader = files.statistics(content.schema, columns, counts=False)
+        pieces.append([reader.bounds(column).minimum for column in columns])
+
+    base = content.base
+    if isinstance(base, FileList):
+        note(base)
+    elif base is not None:
+        for part in base.parts:
+            with part.reading():
+                note(LiveFiles.of(part, part.groups_with(("add", "path")), layout.keys))
+        for inline in base.inline_files(layout.keys):
+            note(inline)
+    num_placed = sum(len(piece[0]) for piece in pieces)
+    parsed: Any = added["stats_parsed"].combine_chunks()
+    pieces.append([struct_member(parsed, ("minValues", *path)) for path in paths])
+    minima = [pa.concat_arrays([piece[place] for piece in pieces]) for place in range(len(paths))]
+    return clustering_ranks(minima, rows, num_placed=num_placed)
+
+
+def _partition_ranks(content: CheckpointContent, layout: ActionLayout, added: pa.Table) -> Any:
     """Return the ranks of all files of the base and of those added, by partition."""
     import pyarrow.compute as pc
 

@@ -149,7 +149,9 @@ def _bounds(adds: pa.Table, layout: ActionLayout) -> str:
             least[(key,)], greatest[(key,)] = ends["min"], ends["max"]
     if layout.statistics is not None:
         parsed: Any = adds["stats_parsed"].combine_chunks()
-        for path in [*layout.statistics.bounded][:_MOST_BOUNDED]:
+        # What a clustered table is asked for first.
+        ordered = dict.fromkeys([*layout.clustering, *layout.statistics.bounded])
+        for path in [*ordered][:_MOST_BOUNDED]:
             for side, found in (("minValues", least), ("maxValues", greatest)):
                 values = struct_member(parsed, (side, *path))
                 if not values.null_count:

@@ -17,7 +17,7 @@ from lakefmt.log.actions import Sidecar
 from lakefmt.log.paths import sidecar_key
 from lakefmt.manifest.checkpoint.action_writer import GROUP_ROWS, ActionWriter
 from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
-from lakefmt.manifest.checkpoint.file_order import partition_ranks
+from lakefmt.manifest.checkpoint.file_order import ranks_in_hand
 from lakefmt.manifest.checkpoint.live_adds import tombstones, with_live_adds
 from lakefmt.manifest.checkpoint.sidecar_tags import SidecarTags, describe_adds, describe_removes
 from lakefmt.manifest.logical_files import LogicalFiles
@@ -194,16 +194,12 @@ class SidecarWriter:
             raise added_twice(twice[0].as_py())
 
     def _ordered(self, adds: pa.Table) -> pa.Table:
-        if not self._layout.keys or not adds.num_rows:
+        if not self._layout.has_order or not adds.num_rows:
             return adds
         import pyarrow.compute as pc
 
-        texts = [
-            column.cast(pa.string()).combine_chunks()
-            for column in self._layout.partition_texts(adds).values()
-        ]
-        ranks = partition_ranks(texts, list(self._layout.partition_types.values()))
-        order: Any = pc.sort_indices(ranks)
+        pieces = -(-adds.num_rows // SIDECAR_FILES)
+        order: Any = pc.sort_indices(ranks_in_hand(adds, self._layout, -(-adds.num_rows // pieces)))
         return adds.take(order)
 
     def _in_sidecars(self, actions: pa.Table, write: Callable[[pa.Table], Sidecar]) -> list[Sidecar]:
