@@ -200,6 +200,7 @@ class Query:
         *,
         repartition_by: str | Sequence[str] = (),
         combine: Callable[[pa.Table], Any] | None = None,
+        gather: bool = False,
         executor: ExecutorKind | None = None,
         workers: int | None = None,
         memory_limit: str | float | None = None,
@@ -212,7 +213,7 @@ class Query:
         from lakefmt.query.functions import map_query
         from lakefmt.scan.mapped_rows import MapOptions, parse_step
 
-        step = parse_step(function, schema, repartition_by, combine, self.schema)
+        step = parse_step(function, schema, repartition_by, combine, self.schema, gather=gather)
         return map_query(self, step, MapOptions(executor, workers, memory_limit, batch_rows))
 
     def write_to(

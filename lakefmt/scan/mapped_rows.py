@@ -82,6 +82,8 @@ def parse_step(
     repartition_by: str | Sequence[str],
     combine: Callable[[pa.Table], Any] | None,
     given: pa.Schema,
+    *,
+    gather: bool = False,
 ) -> Step:
     """Return a step of the arguments of ``map_batches``; ``given`` are the columns of the rows it is over.
 
@@ -90,9 +92,14 @@ def parse_step(
     """
     found = _row_function(function, schema, given)
     keys = (repartition_by,) if isinstance(repartition_by, str) else tuple(repartition_by)
+    if gather and (keys or combine is not None):
+        raise InvalidInputError(
+            "gather=True gives the function all rows, and repartition_by and combine divide them",
+            hint="Write one or the other",
+        )
     if combine is None:
         _check_keys(keys, given, "of the rows")
-        return Step(found, keys)
+        return Step(found, keys, gather=gather)
     if not keys:
         raise InvalidInputError(
             "combine puts the rows of a key together, and repartition_by names no key",
@@ -132,12 +139,13 @@ class MappedRows:
         *,
         repartition_by: str | Sequence[str] = (),
         combine: Callable[[pa.Table], Any] | None = None,
+        gather: bool = False,
     ) -> MappedRows:
         """Return what another function makes of these rows; arguments are those of ``Scan.map_batches``.
 
-        Without ``repartition_by`` it is called in the same tasks, with what the one before returned.
+        Without ``repartition_by`` and ``gather`` it is called in the same tasks, with what the one before returned.
         """
-        step = parse_step(function, schema, repartition_by, combine, self.schema)
+        step = parse_step(function, schema, repartition_by, combine, self.schema, gather=gather)
         return MappedRows(self._source, self._name, (*self._steps, step), self._options)
 
     def to_arrow(self) -> pa.Table:
@@ -298,7 +306,8 @@ def _open_executor(kind: ExecutorKind, options: MapOptions) -> ThreadExecutor | 
 def _describe_step(step: Step) -> str:
     keys = f" by {', '.join(step.keys)}" if step.keys else ""
     combined = f" combined by {step.combine.name}" if step.combine is not None else ""
-    return f"{step.function.name}{keys}{combined}"
+    gathered = " gathered" if step.gather else ""
+    return f"{step.function.name}{gathered}{keys}{combined}"
 
 
 def _check_keys(keys: tuple[str, ...], schema: pa.Schema, which: str) -> None:

@@ -121,6 +121,7 @@ class Scan:
         *,
         repartition_by: str | Sequence[str] = (),
         combine: Callable[[pa.Table], Any] | None = None,
+        gather: bool = False,
         executor: ExecutorKind | None = None,
         workers: int | None = None,
         memory_limit: str | float | None = None,
@@ -129,7 +130,8 @@ class Scan:
         """Describe what a Python function makes of the rows; nothing is run until its rows are asked for.
 
         Workers read the files themselves: runs of small ones, row groups of large ones. The function must give the same
-        rows for the same rows: it may be called again for some, after a worker was lost.
+        rows for the same rows, whichever of them come together: it may be called again for some, after a worker was lost. One
+        that depends on the order of rows, on what it was called with before, or on chance is gathered (``gather=True``).
 
         Args:
             function: takes a ``pyarrow.Table`` of some rows, never none, and returns rows: a table, a record batch, a data
@@ -141,6 +143,10 @@ class Scan:
             combine: takes rows that the function returned for parts of some keys' rows and returns those for all of them,
                 in the same columns, the keys among them; what it returned may be given to it again. The function is then
                 called with parts of a key's rows where they are read, and little is sent. So no key is too heavy.
+            gather: one task calls the function for all rows, one call after the other, and what it returns keeps that order.
+                A query gives its rows in the order of its ORDER BY; a scan in none. The function may keep values between
+                calls. Where it is begun again, after a worker was lost, it gets all rows again: on processes as it was at
+                first, on threads as it has become.
             executor: ``"processes"``: worker processes of this machine, which run Python at the same time;
                 ``"threads"`` of this process, which suits functions that spend their time in native code. None: processes,
                 unless they cannot reach the table.
@@ -152,7 +158,7 @@ class Scan:
         from lakefmt.scan.row_sources import scan_rows
 
         options = MapOptions(executor, workers, memory_limit, batch_rows)
-        step = parse_step(function, schema, repartition_by, combine, self.schema.to_arrow())
+        step = parse_step(function, schema, repartition_by, combine, self.schema.to_arrow(), gather=gather)
         return map_rows(scan_rows(self, batch_rows), repr(self), step, options)
 
     def count(self) -> int:

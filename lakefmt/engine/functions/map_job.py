@@ -3,6 +3,7 @@
     part ──MapTask──▶ driver                                          no keys
     part ──MapTask──▶ exchange ──▶ run of partitions ──MapTask──▶ driver        keys
                           └──▶ piece of a heavy partition ──CombineTask──▶ exchange ──┘   keys, and a way to combine
+    part ──MapTask──▶ exchange ──▶ all rows ──MapTask──▶ driver                     gathered
 
 A step whose results can be combined is run before the exchange as well, so that little is sent; and a partition that is too
 heavy for one task is combined in pieces first.
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lakefmt.engine.exchange import Exchange, HashKey, HashPartitioning, ShuffleFile, ShuffleInput
+from lakefmt.engine.exchange import Exchange, Gather, HashKey, HashPartitioning, ShuffleFile, ShuffleInput
 from lakefmt.engine.functions.map_tasks import (
     CombinedPiece,
     CombineTask,
     FoldedRows,
+    GatheredRows,
     KeyedRows,
     MapTask,
     PartRows,
@@ -65,11 +67,13 @@ class Step:
         keys: columns of the rows it is given; all rows with equal values of them come in one call. () for none.
         combine: makes, of rows that the function returned for parts of a key's rows, those for all of them; a function may
             then be given parts of a key's rows. None where it cannot be done.
+        gather: one task calls it for all rows, in their order: what it returns depends on that, or on chance.
     """
 
     function: RowFunction
     keys: tuple[str, ...] = ()
     combine: RowFunction | None = None
+    gather: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,11 @@ class MapSettings:
 
 def map_job(source: RowSource, steps: Sequence[Step], settings: MapSettings) -> Job:
     """Return the job whose results are what the steps, one after the other, make of the source's rows."""
-    cuts: list[int | None] = [place for place, step in enumerate(steps) if step.keys]
+    cuts: list[int | None] = [place for place, step in enumerate(steps) if step.keys or step.gather]
     has_exchange = bool(cuts)
     stages: list[Stage] = []
-    rows: PartRows | KeyedRows | FoldedRows = PartRows(source.reader, settings.batch_rows)
-    reading: _Reading | None = None
+    rows: PartRows | GatheredRows | KeyedRows | FoldedRows = PartRows(source.reader, settings.batch_rows)
+    reading: _Reading | _GatheredReading | None = None
     carried: list[RowFunction] = []  # what the next stage begins with
     start = 0
     for number, cut in enumerate([*cuts, None], start=1):
@@ -119,7 +123,7 @@ def map_job(source: RowSource, steps: Sequence[Step], settings: MapSettings) -> 
                 functions.append(step.function)
                 schema = combine.schema
             carried = [step.function] if combine is None else []
-            sink = ToExchange(_exchange(schema, step.keys, source, settings))
+            sink = ToExchange(_exchange(schema, step, source, settings))
             start = cut + 1
         task = MapTask(rows, tuple(functions), combine, sink)
         stages.append(
@@ -127,7 +131,10 @@ def map_job(source: RowSource, steps: Sequence[Step], settings: MapSettings) -> 
             if reading is None
             else _reading_stage(name, task, reading)
         )
-        if isinstance(sink, ToExchange):
+        if isinstance(sink, ToExchange) and sink.exchange.partitions == 1 and steps[start - 1].gather:
+            reading = _GatheredReading(sink.exchange, name)
+            rows = GatheredRows(settings.batch_rows)
+        elif isinstance(sink, ToExchange):
             stages, reading = _with_combining(stages, sink.exchange, combine, settings, number)
             rows = KeyedRows() if combine is None else FoldedRows(combine)
     return Job(tuple(stages))
@@ -147,7 +154,20 @@ def _source_stage(name: str, task: MapTask, source: RowSource, settings: MapSett
     )
 
 
-def _reading_stage(name: str, task: MapTask, reading: _Reading) -> Stage:
+def _reading_stage(name: str, task: MapTask, reading: _Reading | _GatheredReading) -> Stage:
+    if isinstance(reading, _GatheredReading):
+        return Stage(
+            name,
+            task,
+            reading.runs,
+            reads=reading.stages,
+            bind=reading.bind,
+            describe=lambda _: "all rows",
+            way_out=_WAY_OUT,
+            summarize=_describe_partitions,
+            is_repeatable=False,
+            total_rows=reading.total_rows,
+        )
     return Stage(
         name,
         task,
@@ -264,6 +284,29 @@ class _Reading:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _GatheredReading:
+    """All rows of an exchange, read by one task in the order of the parts that they are from."""
+
+    exchange: Exchange
+    sender: str
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return (self.sender,)
+
+    def runs(self, outputs: StageOutputs) -> Iterator[PartitionRun]:
+        if self.total_rows(outputs):
+            yield PartitionRun(0, 1)
+
+    def bind(self, run: PartitionRun, outputs: StageOutputs) -> tuple[ShuffleInput, ...]:
+        files = [source.value for source in outputs[self.sender]]
+        return (ShuffleInput.of(self.exchange, files, run.start, run.stop),)
+
+    def total_rows(self, outputs: StageOutputs) -> int:
+        return sum(source.value.rows for source in outputs[self.sender])
+
+
 def _split_piece(run: PartitionRun) -> Sequence[PartitionRun]:
     """Return the halves of a piece: of the tasks it is from, else of its keys."""
     first, last = run.roots or (0, 0)
@@ -273,9 +316,11 @@ def _split_piece(run: PartitionRun) -> Sequence[PartitionRun]:
     return split_run(run)
 
 
-def _exchange(schema: pa.Schema, keys: tuple[str, ...], source: RowSource, settings: MapSettings) -> Exchange:
+def _exchange(schema: pa.Schema, step: Step, source: RowSource, settings: MapSettings) -> Exchange:
+    if step.gather:
+        return Exchange(schema, Gather())
     count = choose_partition_count(source.size_bytes, settings.parallelism, settings.target_bytes)
-    return Exchange(schema, HashPartitioning(tuple(map(HashKey, keys)), count))
+    return Exchange(schema, HashPartitioning(tuple(map(HashKey, step.keys)), count))
 
 
 def _keys_of(exchange: Exchange) -> tuple[HashKey, ...]:
@@ -296,7 +341,7 @@ def _describe_run(exchange: Exchange, run: PartitionRun) -> str:
 def _describe_partitions(sources: Sequence[Source]) -> Sequence[str]:
     """Say how even the partitions are, and which keys make them uneven."""
     files = [source.value for source in sources if isinstance(source.value, ShuffleFile)]
-    if not files:
+    if not files or len(files[0].partition_rows) == 1:
         return ()
     rows: NDArray[np.int64] = sum((file.partition_rows for file in files), np.zeros(1, np.int64))
     total = int(rows.sum())

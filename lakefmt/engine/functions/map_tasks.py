@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ __all__ = [
     "CombineTask",
     "CombinedPiece",
     "FoldedRows",
+    "GatheredRows",
     "KeyedRows",
     "MapTask",
     "PartRows",
@@ -50,7 +52,7 @@ class MapTask:
         sink: takes the rows.
     """
 
-    rows: PartRows | KeyedRows | FoldedRows
+    rows: PartRows | GatheredRows | KeyedRows | FoldedRows
     functions: tuple[RowFunction, ...]
     combine: RowFunction | None
     sink: ToDriver | ToExchange
@@ -110,6 +112,19 @@ class PartRows:
     def read(self, part: Any, context: TaskContext) -> Iterator[pa.Table]:
         """Yield them."""
         return cut_into_tables(self.reader(part, context), self.batch_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class GatheredRows:
+    """All rows of an exchange, so many at a time."""
+
+    batch_rows: int
+
+    def read(self, part: tuple[ShuffleInput, ...], context: TaskContext) -> Iterator[pa.Table]:
+        """Yield them."""
+        return cut_into_tables(
+            chain.from_iterable(read_shuffle(each, context) for each in part), self.batch_rows
+        )
 
 
 @dataclass(frozen=True, slots=True)

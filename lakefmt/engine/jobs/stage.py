@@ -88,6 +88,7 @@ class Stage:
         describe: names what a part is about, in errors.
         way_out: what somebody may do for whom a unit is too much memory.
         summarize: says of the outputs, when all are there, what is worth knowing of them; for the metrics.
+        is_repeatable: a task gives the same rows whenever it is run; else what others read of it is not made again.
         only_threads: why its tasks can run in this process alone; None where they can run anywhere.
         total_rows: tells of the outputs how many rows the stage will read, None where nobody knows; asked only where
             progress is shown.
@@ -102,6 +103,7 @@ class Stage:
     describe: Callable[[Any], str] = str
     way_out: str = "Raise memory_limit"
     summarize: Callable[[Sequence[Source]], Sequence[str]] = _nothing_to_say
+    is_repeatable: bool = True
     only_threads: str | None = None
     total_rows: Callable[[StageOutputs], int | None] = _unknown
 

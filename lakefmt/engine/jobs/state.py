@@ -146,7 +146,8 @@ class JobState:
         """Have a task run again whose output is lost; nothing changes if a later attempt's is there already.
 
         Raises:
-            LostOutputError: it was lost too often, or is of no task of this job.
+            LostOutputError: it was lost too often, or is of no task of this job, or of one that would give others rows to
+                those who read it again than it gave to those who have read it.
         """
         state = self._stages.get(error.stage)
         if state is None:
@@ -154,6 +155,9 @@ class JobState:
         task = state.tasks.get(error.number)
         if task is None or task.accepted != error.attempt:
             return
+        if not state.stage.is_repeatable and any(error.stage in each.reads for each in self._job.stages):
+            error.hint = "Its function is gathered: it may give other rows when it is called again, and some were read. Run it all again"
+            raise error
         task.times_lost += 1
         if task.times_lost > self._bounds.lost_outputs:
             error.hint = (
