@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, no_rows, scalar_of
 from lakefmt.engine.footers import Footer, load_metadata, splits_any, tells_of_shapes
 from lakefmt.engine.old_calendar import find_old_calendar
 from lakefmt.engine.tasks import map_tasks
@@ -50,7 +51,7 @@ class FileShapes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._places: dict[str, int] = {}
-        self._columns: pa.Table = _COLUMNS.empty_table()
+        self._columns: pa.Table = no_rows(_COLUMNS)
         self._shapes: list[FileShape] = []
 
     def __len__(self) -> int:
@@ -75,7 +76,7 @@ class FileShapes:
 
         names: list[Any] = keys.to_pylist()
         found = self._look_up(names)
-        known: Any = pc.fill_null(pc.equal(found["size_bytes"], sizes), pa.scalar(value=False))
+        known: Any = pc.fill_null(pc.equal(found["size_bytes"], sizes), scalar_of(value=False))
         missing: Any = pc.indices_nonzero(pc.invert(known))
         if len(missing):
             places: list[int] = missing.to_pylist()
@@ -95,7 +96,7 @@ class FileShapes:
 
     def _look_up(self, names: list[str]) -> pa.Table:
         # Places first: whatever has a place has its row by then.
-        places = pa.array(map(self._places.get, names), pa.int64(), size=len(names))
+        places = array_of(map(self._places.get, names), pa.int64())
         return self._columns.take(places)
 
     def _load(self, store: Store, names: list[str], sizes: list[int]) -> None:
@@ -113,7 +114,7 @@ class FileShapes:
             rows = [row for run in map_tasks(executor, load, runs, stage="footers") for row in run]
         counts, shapes = zip(*rows, strict=True)
         columns = [
-            pa.array(values, kind)
+            array_of(values, kind)
             for values, kind in zip((sizes, counts, shapes), _COLUMNS.types, strict=True)
         ]
         table = pa.table(columns, schema=_COLUMNS)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.errors import UnsupportedFeatureError
 from lakefmt.schema.arrow import is_list
 
@@ -146,19 +147,19 @@ def _rebased(numbers: Any, per_day: int) -> Any:
     import pyarrow.compute as pc
 
     compute: Any = pc
-    days = pa.scalar(2, pa.int64())
+    days = scalar_of(2, pa.int64())
     for first in _SKIPPED_LEAP_DAYS:
-        since = compute.greater_equal(numbers, pa.scalar(first * per_day, pa.int64()))
+        since = compute.greater_equal(numbers, scalar_of(first * per_day, pa.int64()))
         days = compute.subtract(days, since.cast(pa.int64()))
-    same = compute.greater_equal(numbers, pa.scalar(_FIRST_SAME_DAY * per_day, pa.int64()))
-    shift = compute.multiply(days, pa.scalar(per_day, pa.int64()))
+    same = compute.greater_equal(numbers, scalar_of(_FIRST_SAME_DAY * per_day, pa.int64()))
+    shift = compute.multiply(days, scalar_of(per_day, pa.int64()))
     return compute.if_else(same, numbers, compute.add(numbers, shift))
 
 
 def _any_below(numbers: Any, limit: int) -> bool:
     import pyarrow.compute as pc
 
-    return bool(pc.any(pc.less(numbers, pa.scalar(limit, pa.int64()))).as_py())
+    return bool(pc.any(pc.less(numbers, scalar_of(limit, pa.int64()))).as_py())
 
 
 def _leaves(values: Any) -> Iterator[Any]:

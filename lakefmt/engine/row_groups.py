@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, scalar_of
 from lakefmt.engine.footers import count_leaves
 from lakefmt.engine.projection import find_column, find_field, is_variant, repeat_value
 
@@ -99,7 +100,7 @@ def _leaf_bounds(footer: Footer, leaf: int, kind: pa.DataType, *, float_bounds_h
     if known is None:
         known = footer.bounds[leaf] = _load_bounds(footer, leaf, kind)
     if pa.types.is_floating(kind) and not float_bounds_hold:
-        nothing = repeat_value(pa.scalar(None, kind), len(footer.row_counts))
+        nothing = repeat_value(scalar_of(None, kind), len(footer.row_counts))
         return GroupBounds(known.minimum, nothing, known.null_count, known.num_records)
     return known
 
@@ -115,8 +116,8 @@ def _load_bounds(footer: Footer, leaf: int, kind: pa.DataType) -> GroupBounds:
     return GroupBounds(
         minimum=_bound_array(least, kind),
         maximum=_bound_array(greatest, kind),
-        null_count=pa.array(nulls, pa.int64()),
-        num_records=pa.array(footer.row_counts, pa.int64()),
+        null_count=array_of(nulls, pa.int64()),
+        num_records=array_of(footer.row_counts, pa.int64()),
     )
 
 
@@ -136,10 +137,10 @@ def _bound(raw: Any, kind: pa.DataType) -> Any:
 
 def _bound_array(bounds: list[Any], kind: pa.DataType) -> Any:
     if pa.types.is_date32(kind):
-        return pa.array(bounds, pa.int32()).cast(kind)
+        return array_of(bounds, pa.int32()).cast(kind)
     if pa.types.is_timestamp(kind):
-        return pa.array(bounds, pa.int64()).cast(kind)
-    return pa.array(bounds, kind)
+        return array_of(bounds, pa.int64()).cast(kind)
+    return array_of(bounds, kind)
 
 
 def _is_signed_number(kind: pa.DataType) -> bool:
@@ -185,18 +186,18 @@ def _find_leaf(
 
 
 def _constant_bounds(footer: Footer, value: pa.Scalar[Any]) -> GroupBounds:
-    counts = pa.array(footer.row_counts, pa.int64())
+    counts = array_of(footer.row_counts, pa.int64())
     if not value.is_valid:
         return _all_null(footer, value.type)
     values = repeat_value(value, len(counts))
     if pa.types.is_floating(value.type) and (plain := value.as_py()) != plain:
-        values = repeat_value(pa.scalar(None, value.type), len(counts))  # NaN: no bound is known
-    return GroupBounds(values, values, repeat_value(pa.scalar(0, pa.int64()), len(counts)), counts)
+        values = repeat_value(scalar_of(None, value.type), len(counts))  # NaN: no bound is known
+    return GroupBounds(values, values, repeat_value(scalar_of(0, pa.int64()), len(counts)), counts)
 
 
 def _all_null(footer: Footer, kind: pa.DataType) -> GroupBounds:
-    counts = pa.array(footer.row_counts, pa.int64())
-    nothing = repeat_value(pa.scalar(None, kind), len(counts))
+    counts = array_of(footer.row_counts, pa.int64())
+    nothing = repeat_value(scalar_of(None, kind), len(counts))
     return GroupBounds(nothing, nothing, counts, counts)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.expressions.tree import (
     And,
     Column,
@@ -132,7 +133,7 @@ def _with_both_zeros(values: pa.Array[Any]) -> pa.Array[Any]:
     # is_in looks values up by their bits, which differ between 0.0 and -0.0.
     if not pa.types.is_floating(values.type) or 0.0 not in values.to_pylist():
         return values
-    return pa.concat_arrays([values, pa.array([0.0, -0.0], values.type)])
+    return pa.concat_arrays([values, array_of([0.0, -0.0], values.type)])
 
 
 def _field(column: Column) -> Any:

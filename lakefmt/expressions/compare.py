@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, scalar_of
 from lakefmt.expressions.constants import cast_by_duckdb
 from lakefmt.expressions.tree import (
     And,
@@ -78,7 +79,7 @@ def one_of(column: Column, values: Sequence[Value]) -> Node:
     if None in terms:
         parts.append(Constant(None))  # x IN (1, NULL) is TRUE or NULL, never FALSE
     if any(map(_is_nan, terms)):
-        parts.append(Compare(column, "=", pa.scalar(math.nan, column.type)))
+        parts.append(Compare(column, "=", scalar_of(math.nan, column.type)))
     attainable = _attainable(column.type, [term for term in terms if term is not None])
     if attainable is not None:
         parts.append(OneOf(column, attainable))
@@ -250,19 +251,19 @@ def _attainable(type_: pa.DataType, terms: Iterable[_Term]) -> pa.Array[Any] | N
         elif not isinstance(term, float):
             found.add(term)
         elif (
-            pa.scalar(term, type_).as_py() == term
+            scalar_of(term, type_).as_py() == term
         ):  # beside a FLOAT column, a DOUBLE that no FLOAT equals; NaN
             found.add(term)
     if not found:
         return None
-    return _on_grid(type_, sorted(found)) if low_high is not None else pa.array(sorted(found), type_)
+    return _on_grid(type_, sorted(found)) if low_high is not None else array_of(sorted(found), type_)
 
 
 def _plain_scalar(type_: pa.DataType, term: _Term) -> pa.Scalar[Any]:
     if isinstance(term, float) and pa.types.is_float32(type_) and not _is_nan(term):
-        narrow = pa.scalar(term, type_)
-        return narrow if narrow.as_py() == term else pa.scalar(term, pa.float64())
-    return pa.scalar(term, type_)
+        narrow = scalar_of(term, type_)
+        return narrow if narrow.as_py() == term else scalar_of(term, pa.float64())
+    return scalar_of(term, type_)
 
 
 def _is_nan(term: _Term | None) -> bool:
@@ -289,9 +290,9 @@ def _on_grid(type_: pa.DataType, steps: Sequence[int]) -> pa.Array[Any]:
     if pa.types.is_decimal(type_):
         scale = _scale_of(type_)
         digits = [Decimal((int(step < 0), tuple(map(int, str(abs(step)))), -scale)) for step in steps]
-        return pa.array(digits, type_)
+        return array_of(digits, type_)
     width = pa.int32() if pa.types.is_date32(type_) else pa.int64()
-    return pa.array(steps, type_) if pa.types.is_integer(type_) else pa.array(steps, width).view(type_)
+    return array_of(steps, type_) if pa.types.is_integer(type_) else array_of(steps, width).view(type_)
 
 
 def _steps_in_one(type_: pa.DataType) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.expressions.evaluation import evaluate
 from lakefmt.expressions.syntax import child_nodes, literal_of, type_name_of_cast
 
@@ -153,7 +154,7 @@ def _iso_days(texts: Sequence[str]) -> pa.Array[Any] | None:
     if not all(map(_ISO_DAY.fullmatch, texts)):
         return None
     try:
-        return pa.array([date.fromisoformat(text) for text in texts], pa.date32())
+        return array_of([date.fromisoformat(text) for text in texts], pa.date32())
     except ValueError:
         return None  # no such day: DuckDB says so
 

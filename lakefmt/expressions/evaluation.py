@@ -32,4 +32,4 @@ def evaluate(
     for name, table in tables.items():
         connection.register(name, unslice_structs(table))
     # A relation's Arrow stream is the one way that neither warns nor is missing between DuckDB 1.4 and 2.0.
-    return pa.table(cast("Any", connection.sql(sql, params=parameters)))
+    return pa.RecordBatchReader.from_stream(cast("Any", connection.sql(sql, params=parameters))).read_all()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import repeat, scalar_of
 from lakefmt.expressions.tree import (
     And,
     Column,
@@ -135,7 +136,7 @@ def _has_outcome(inner: Outcomes, *, outcome: bool | None) -> Outcomes:
 
 def _of_column(node: Compare | OneOf | TextMatch | IsNull, bounds: Bounds) -> Outcomes:
     pc = _compute()
-    has_nulls = _maybe(pc.not_equal(bounds.null_count, 0))
+    has_nulls = _maybe(pc.not_equal(bounds.null_count, scalar_of(0)))
     has_values = _maybe(pc.not_equal(bounds.null_count, bounds.num_records))
     match node:
         case IsNull():
@@ -187,7 +188,7 @@ def _of_text(node: TextMatch, bounds: Bounds) -> tuple[Flags, Flags]:
     if node.place == "prefix":
         # Strings with one prefix are neighbours: between two of them stands none without it.
         low_has, high_has = pc.starts_with(low, text), pc.starts_with(high, text)
-        value = pa.scalar(text)
+        value = scalar_of(text)
         reached = _all(
             _maybe(pc.or_kleene(low_has, pc.less_equal(low, value))), _maybe_not(_below(high, value))
         )
@@ -213,7 +214,11 @@ def _above(bound: Any, value: pa.Scalar[Any]) -> Any:
     above = pc.greater(bound, value)
     if not pa.types.is_floating(value.type):
         return above
-    return pc.fill_null(above, False) if _is_nan(value) else pc.or_kleene(above, pc.is_nan(bound))
+    return (
+        pc.fill_null(above, scalar_of(value=False))
+        if _is_nan(value)
+        else pc.or_kleene(above, pc.is_nan(bound))
+    )
 
 
 def _is_nan(value: pa.Scalar[Any]) -> bool:
@@ -225,14 +230,14 @@ def _is_nan(value: pa.Scalar[Any]) -> bool:
 
 def _maybe(known: Any) -> Flags:
     """Whether it holds or is not known."""
-    return cast("Flags", known.fill_null(True))
+    return cast("Flags", known.fill_null(scalar_of(value=True)))
 
 
 def _maybe_not(known: Any) -> Flags:
     """Whether it does not hold or is not known."""
     pc = _compute()
 
-    return cast("Flags", pc.invert(known).fill_null(True))
+    return cast("Flags", pc.invert(known).fill_null(scalar_of(value=True)))
 
 
 def _all(*flags: Flags) -> Flags:
@@ -268,7 +273,7 @@ def _compute() -> Any:
 
 def _as_array(flags: Flags, num_files: int) -> pa.BooleanArray:
     if isinstance(flags, bool):
-        return pa.repeat(pa.scalar(flags), num_files)
+        return cast("pa.BooleanArray", repeat(scalar_of(flags), num_files))
     if isinstance(flags, pa.ChunkedArray):
         return cast("pa.BooleanArray", cast("Any", flags).combine_chunks())
     return flags

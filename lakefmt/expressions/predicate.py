@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.expressions.arrow_filter import arrow_filter
 from lakefmt.expressions.duckdb_errors import invalid_predicate
 from lakefmt.expressions.evaluation import evaluate
@@ -99,13 +100,13 @@ class Predicate:
         table = columns if isinstance(columns, pa.Table) else pa.Table.from_batches([columns])
         expression = self.to_arrow()
         mask = self._evaluate(table) if expression is None else _project(table, expression)
-        return cast("pa.BooleanArray", mask.fill_null(False))
+        return cast("pa.BooleanArray", cast("Any", mask).fill_null(scalar_of(value=False)))
 
     def _evaluate(self, table: pa.Table) -> pa.BooleanArray:
         import duckdb
 
         if not table.num_rows:
-            return pa.array([], pa.bool_())
+            return pa.nulls(0, pa.bool_())
         try:
             found = evaluate(
                 f"SELECT {self.to_duckdb()} AS is_meant FROM candidate_rows",

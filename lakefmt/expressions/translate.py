@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.expressions.compare import compare, one_of
 from lakefmt.expressions.constants import (
     Kind,
@@ -101,7 +102,7 @@ class Translation:
         column = self._column(node)
         if column is None or column.type != pa.bool_():
             return Opaque()
-        return Compare(column, "=", pa.scalar(True))
+        return Compare(column, "=", scalar_of(value=True))
 
     def _comparison(self, node: SyntaxNode) -> Node:
         left, right = node["left"], node["right"]
@@ -156,7 +157,9 @@ class Translation:
         # s['x'] of a struct is read as a column
         column = self._column(node)
         return (
-            Opaque() if column is None or column.type != pa.bool_() else Compare(column, "=", pa.scalar(True))
+            Opaque()
+            if column is None or column.type != pa.bool_()
+            else Compare(column, "=", scalar_of(value=True))
         )
 
     def _is_null(self, node: SyntaxNode) -> Node:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, map_of, no_rows, repeat, scalar_of
 from lakefmt.log.actions import RemoveFile
 from lakefmt.manifest.kept_values import KeptValues
 from lakefmt.manifest.logical_files import LogicalFiles
@@ -82,45 +83,31 @@ class FileList:
     @classmethod
     def empty(cls, partition_columns: Sequence[str]) -> FileList:
         """Return a list without files."""
-        return cls(file_list_schema(partition_columns).empty_table())
+        return cls(no_rows(file_list_schema(partition_columns)))
 
     @classmethod
     def from_adds(cls, adds: Sequence[AddFile], partition_columns: Sequence[str]) -> FileList:
         """Return the files of a few commits as columns."""
         schema = file_list_schema(partition_columns)
-        vectors = [
-            None
-            if (v := add.deletion_vector) is None
-            else (v.storage_type, v.path_or_inline, v.offset, v.size_bytes, v.cardinality)
-            for add in adds
-        ]
-        names = DELETION_VECTOR_TYPE.names
         columns = [
-            pa.array([add.path for add in adds], pa.string()),
-            pa.array([add.size_bytes for add in adds], pa.int64()),
-            pa.array([add.modified_ms for add in adds], pa.int64()),
+            array_of([add.path for add in adds], pa.string()),
+            array_of([add.size_bytes for add in adds], pa.int64()),
+            array_of([add.modified_ms for add in adds], pa.int64()),
             partition_struct(
                 [
-                    pa.array([a.partition_values.get(name) for a in adds], pa.string())
+                    array_of([a.partition_values.get(name) for a in adds], pa.string())
                     for name in partition_columns
                 ],
                 partition_columns,
                 len(adds),
             ),
-            pa.array([add.stats for add in adds], pa.string()),
-            pa.array(
-                [None if a.tags is None else list(a.tags.items()) for a in adds], schema.field("tags").type
-            ),
-            pa.array(
-                [None if v is None else dict(zip(names, v, strict=True)) for v in vectors],
-                DELETION_VECTOR_TYPE,
-            )
-            if any(vectors)
-            else pa.nulls(len(adds), DELETION_VECTOR_TYPE),
+            array_of([add.stats for add in adds], pa.string()),
+            map_of([add.tags for add in adds]),
+            _vectors_of(adds),
             pa.nulls(len(adds), pa.int64()),
-            pa.array([add.base_row_id for add in adds], pa.int64()),
-            pa.array([add.default_row_commit_version for add in adds], pa.int64()),
-            pa.array([add.clustering_provider for add in adds], pa.string()),
+            array_of([add.base_row_id for add in adds], pa.int64()),
+            array_of([add.default_row_commit_version for add in adds], pa.int64()),
+            array_of([add.clustering_provider for add in adds], pa.string()),
         ]
         return cls(pa.Table.from_arrays(columns, schema=schema))
 
@@ -148,10 +135,10 @@ class FileList:
 
         vectors = self.table["deletion_vector"]
         if not self.has_deletion_vectors:
-            return pa.chunked_array([pa.repeat(pa.scalar(0, pa.int64()), self.num_files)])
+            return pa.chunked_array([repeat(scalar_of(0, pa.int64()), self.num_files)])
         compute: Any = pc
         counted: pa.ChunkedArray[Any] = compute.if_else(
-            pc.is_valid(vectors), pc.struct_field(vectors, "cardinality"), pa.scalar(0, pa.int64())
+            pc.is_valid(vectors), pc.struct_field(vectors, "cardinality"), scalar_of(0, pa.int64())
         )
         return counted
 
@@ -304,3 +291,20 @@ def partition_struct(columns: Sequence[Any], names: Sequence[str], length: int) 
         return pa.nulls(length, pa.struct([]))
     flat = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
     return pa.StructArray.from_arrays(flat, fields=fields)
+
+
+def _vectors_of(adds: Sequence[AddFile]) -> Any:
+    rows = [
+        None
+        if (v := add.deletion_vector) is None
+        else (v.storage_type, v.path_or_inline, v.offset, v.size_bytes, v.cardinality)
+        for add in adds
+    ]
+    if not any(rows):
+        return pa.nulls(len(adds), DELETION_VECTOR_TYPE)
+    members: list[Any] = [
+        array_of((None if row is None else row[place] for row in rows), member.type)
+        for place, member in enumerate(DELETION_VECTOR_TYPE)
+    ]
+    absent: Any = array_of((row is None for row in rows), pa.bool_())
+    return pa.StructArray.from_arrays(members, fields=list(DELETION_VECTOR_TYPE), mask=absent)

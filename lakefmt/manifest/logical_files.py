@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, scalar_of
 from lakefmt.manifest.path_columns import canonical_paths
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class LogicalFiles:
                 plain.append(path)
             else:
                 with_vector.append(f"{path}\0{vector_id}")
-        self._plain = pa.array(plain, pa.string())
-        self._with_vector = pa.array(with_vector, pa.string())
+        self._plain = array_of(plain, pa.string())
+        self._with_vector = array_of(with_vector, pa.string())
 
     def __len__(self) -> int:
         return len(self._plain) + len(self._with_vector)
@@ -65,5 +66,5 @@ def vector_ids(vectors: Any) -> Any:
     import pyarrow.compute as pc
 
     storage, place, offset = (pc.struct_field(vectors, [member]) for member in range(3))
-    base = pc.binary_join_element_wise(storage, place, "")
-    return pc.coalesce(pc.binary_join_element_wise(base, pc.cast(offset, pa.string()), "@"), base)
+    base = pc.binary_join_element_wise(storage, place, scalar_of(""))
+    return pc.coalesce(pc.binary_join_element_wise(base, pc.cast(offset, pa.string()), scalar_of("@")), base)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.errors import CorruptTableError, InvalidInputError
 from lakefmt.manifest.text_values import format_day, format_instant, parse_texts
 from lakefmt.schema.arrow import arrow_type_of
@@ -90,7 +91,7 @@ def parse_partition_values(
     import pyarrow.compute as pc
 
     arrow_type = arrow_type_of(type_)
-    texts: Any = pc.if_else(pc.equal(strings, pa.scalar("")), pa.scalar(None, pa.string()), strings)
+    texts: Any = pc.if_else(pc.equal(strings, scalar_of("")), scalar_of(None, pa.string()), strings)
     values: Any = parse_texts(texts, arrow_type)
     if values.null_count != texts.null_count:
         unread = pc.and_(pc.is_null(values), pc.is_valid(texts))

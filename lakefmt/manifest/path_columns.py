@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.log.paths import canonical_path
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ def map_by_folder(paths: Any, change: Callable[[str], str]) -> Any:
     split = split.combine_chunks() if isinstance(split, pa.ChunkedArray) else split
     folders: Any = pc.struct_field(split, "folder").dictionary_encode()
     changed = [change(f"{folder}x")[:-1] for folder in folders.dictionary.to_pylist()]
-    places: Any = pa.array(changed, pa.string()).take(folders.indices)
+    places: Any = array_of(changed, pa.string()).take(folders.indices)
     found: Any = pc.binary_join_element_wise(places, pc.struct_field(split, "name"), "")
     alone: Any = pc.is_null(found)
     if not pc.any(alone, min_count=0).as_py():
         return found
     rest = [change(path) for path in pc.filter(paths, alone).to_pylist()]
-    return pc.replace_with_mask(found, alone, pa.array(rest, pa.string()))
+    return pc.replace_with_mask(found, alone, array_of(rest, pa.string()))
 
 
 def _holds_any(texts: Any, marks: Sequence[bytes]) -> bool:

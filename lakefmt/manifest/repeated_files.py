@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import row_numbers, scalar_of
 from lakefmt.databases import isolated
 from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.logical_files import vector_ids
@@ -43,13 +44,13 @@ def without_repeats(files: FileList, keys: Sequence[str]) -> FileList:
 
     met = paths.value_counts()
     repeats: Any = pc.struct_field(met, "values").filter(
-        pc.greater(pc.struct_field(met, "counts"), pa.scalar(1, pa.int64()))
+        pc.greater(pc.struct_field(met, "counts"), scalar_of(1, pa.int64()))
     )
     repeated: Any = pc.is_in(paths, value_set=repeats)
     last = _last_entries(files.filter(repeated), paths.filter(repeated), repeated, keys)
     if len(last) > len(repeats):
         raise ValueError(f"it lists {repeats[0].as_py()!r} more than once, as different files")
-    rows: Any = pa.array(range(files.num_files), pa.int64())
+    rows: Any = row_numbers(files.num_files)
     return files.filter(pc.or_(pc.invert(repeated), pc.is_in(rows, value_set=last)))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.statistics_reader import Bounds, StatisticsReader
 from lakefmt.manifest.text_values import format_day, format_instant
@@ -108,8 +109,8 @@ def nan_free_files(tags: Any) -> Any:
     """
     import pyarrow.compute as pc
 
-    found = pc.map_lookup(tags, pa.scalar(FLOAT_BOUNDS_TAG), "first")
-    return pc.fill_null(pc.equal(found, pa.scalar(_NAN_FREE)), pa.scalar(value=False))
+    found = pc.map_lookup(tags, scalar_of(FLOAT_BOUNDS_TAG), "first")
+    return pc.fill_null(pc.equal(found, scalar_of(_NAN_FREE)), scalar_of(value=False))
 
 
 def statistics_columns(

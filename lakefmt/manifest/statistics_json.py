@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import orjson
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.databases import isolated, relation_to_table
 from lakefmt.expressions.duckdb_errors import resource_error
 
@@ -62,7 +63,7 @@ def _extract_by_python(
         values: list[Any] = trees
         for key in keys:
             values = [value.get(key) if type(value) is dict else None for value in values]
-        columns.append(pa.array([_text_of(value, kind) for value in values], pa.string()))
+        columns.append(array_of([_text_of(value, kind) for value in values], pa.string()))
     return columns
 
 

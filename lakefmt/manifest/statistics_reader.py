@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import repeat, scalar_of
 from lakefmt.manifest.statistics_json import Kind, extract_texts
 from lakefmt.manifest.text_values import parse_texts
 from lakefmt.schema.arrow import arrow_type_of
@@ -173,7 +174,7 @@ class StatisticsReader:
             self._num_records, self._tight = _counts(found[-2]), _flags(found[-1])
         elif found:
             self._num_records = cast("Any", pa.nulls)(len(found[0]), pa.int64())
-            self._tight = cast("Any", pa.repeat)(pa.scalar(value=True), len(found[0]))
+            self._tight = repeat(scalar_of(value=True), len(found[0]))
         each = 3 if self._counts else 2
         for number, (path, (field, _)) in enumerate(zip(paths, places, strict=True)):
             self._bounds[path] = self._column_bounds(field, *found[each * number : each * (number + 1)])
@@ -192,7 +193,7 @@ class StatisticsReader:
         counts = _counts(null_count)
         everything = pc.equal(counts, self._num_records)
         believable = pc.less_equal(counts, self._num_records)
-        extreme = pc.or_(pc.equal(counts, pa.scalar(0)), everything)
+        extreme = pc.or_(pc.equal(counts, scalar_of(0)), everything)
         counts = _where(pc.and_(believable, pc.or_(self._tight, extreme)), counts)
         return Bounds(minimum, maximum, counts, self._num_records, self._tight)
 
@@ -221,7 +222,7 @@ def sound_bounds(field: Field, minimum: Any, maximum: Any, nan_free: Any = None)
         minimum, maximum = _of_either_float(minimum, maximum)
     minimum, maximum = outer_bounds(field.type, minimum, maximum)
     if field.type in _FLOATS:
-        maximum = _where(pa.scalar(value=False) if nan_free is None else _flat(nan_free), maximum)
+        maximum = _where(scalar_of(value=False) if nan_free is None else _flat(nan_free), maximum)
     return minimum, maximum
 
 
@@ -235,15 +236,15 @@ def outer_bounds(type_: DataType, minimum: Any, maximum: Any) -> tuple[Any, Any]
     """
     import pyarrow.compute as pc
 
-    contradiction = pc.fill_null(pc.greater(minimum, maximum), pa.scalar(value=False))
+    contradiction = pc.fill_null(pc.greater(minimum, maximum), scalar_of(value=False))
     consistent = pc.invert(contradiction)
     minimum, maximum = _where(consistent, minimum), _where(consistent, maximum)
     match type_:
         case PrimitiveType("timestamp" | "timestamp_ntz"):
             instants = maximum.view(pa.int64())
-            highest = pa.scalar(_INT64_MAX - _LOST_TO_MILLISECONDS)
+            highest = scalar_of(_INT64_MAX - _LOST_TO_MILLISECONDS)
             raised = pc.add(
-                pc.min_element_wise(instants, highest, skip_nulls=False), pa.scalar(_LOST_TO_MILLISECONDS)
+                pc.min_element_wise(instants, highest, skip_nulls=False), scalar_of(_LOST_TO_MILLISECONDS)
             )
             maximum = raised.view(maximum.type)
         case PrimitiveType("float" | "double"):
@@ -266,7 +267,7 @@ def as_bounds(found: Any, type_: pa.DataType) -> Any:
         if pa.types.is_floating(found.type) and pa.types.is_integer(type_):
             import pyarrow.compute as pc
 
-            found = _where(pc.less(pc.abs(found), pa.scalar(_EXACT_INTEGERS, found.type)), found)
+            found = _where(pc.less(pc.abs(found), scalar_of(_EXACT_INTEGERS, found.type)), found)
         if pa.types.is_timestamp(found.type) and found.type.unit == "ns":
             import pyarrow.compute as pc
 
@@ -322,14 +323,14 @@ def _counts(found: Any) -> Any:
     import pyarrow.compute as pc
 
     counts = as_bounds(found, pa.int64())
-    return _where(pc.greater_equal(counts, pa.scalar(0)), counts)
+    return _where(pc.greater_equal(counts, scalar_of(0)), counts)
 
 
 def _flags(found: Any) -> Any:
     import pyarrow.compute as pc
 
     flags = as_bounds(found, pa.bool_())
-    return pc.fill_null(flags, pa.scalar(value=True))
+    return pc.fill_null(flags, scalar_of(value=True))
 
 
 def _of_either_float(minimum: Any, maximum: Any) -> tuple[Any, Any]:
@@ -351,10 +352,10 @@ def _widened(values: Any, *, upper: bool) -> Any:
     type_ = values.type
     wide = pa.decimal256(_WIDE_DIGITS, type_.scale)
     last_digit = Decimal(1).scaleb(-type_.scale)  # for what the cast of the float rounds off
-    lost = pc.multiply(pc.abs(values.cast(pa.float64())), pa.scalar(_DOUBLE_STEP)).cast(wide)
-    lost = pc.add(lost, pa.scalar(last_digit, wide))
+    lost = pc.multiply(pc.abs(values.cast(pa.float64())), scalar_of(_DOUBLE_STEP)).cast(wide)
+    lost = pc.add(lost, scalar_of(last_digit, wide))
     moved: Any = pc.add(values.cast(wide), lost) if upper else pc.subtract(values.cast(wide), lost)
-    end = pa.scalar(Decimal(10) ** (type_.precision - type_.scale), wide)
+    end = scalar_of(Decimal(10) ** (type_.precision - type_.scale), wide)
     return _where(pc.less(pc.abs(moved), end), moved).cast(type_)
 
 
@@ -362,7 +363,7 @@ def _where(condition: Any, values: Any) -> Any:
     """Keep values where the condition is True, null elsewhere."""
     import pyarrow.compute as pc
 
-    return pc.if_else(condition, values, pa.scalar(None, values.type))
+    return pc.if_else(condition, values, scalar_of(None, values.type))
 
 
 def _flat(mask: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, no_rows, scalar_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,7 +48,7 @@ TOMBSTONE_SCHEMA = pa.schema(_FIELDS)
 @cache
 def _no_rows() -> pa.Table:
     # One for all: every commit's snapshot asks, and an empty table of these columns takes a tenth of a millisecond.
-    return TOMBSTONE_SCHEMA.empty_table()
+    return no_rows(TOMBSTONE_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Tombstones:
             [each.default_row_commit_version for each in removes],
         ]
         arrays = [
-            pa.array(column, field.type) for column, field in zip(columns, TOMBSTONE_SCHEMA, strict=True)
+            array_of(column, field.type) for column, field in zip(columns, TOMBSTONE_SCHEMA, strict=True)
         ]
         return cls(pa.Table.from_arrays(arrays, schema=TOMBSTONE_SCHEMA))
 
@@ -117,5 +119,5 @@ class Tombstones:
         """Keep those of files removed after a moment; of one without a time nobody knows how long it has been there."""
         import pyarrow.compute as pc
 
-        later: Any = pc.greater(self.table["deletionTimestamp"], pa.scalar(moment_ms, pa.int64()))
+        later: Any = pc.greater(self.table["deletionTimestamp"], scalar_of(moment_ms, pa.int64()))
         return Tombstones(self.table.filter(later))

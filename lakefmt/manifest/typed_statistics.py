@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 
 from lakefmt.arrow_layout import unslice_structs
+from lakefmt.arrow_values import scalar_of
 from lakefmt.databases import isolated
 from lakefmt.expressions.duckdb_errors import resource_error
 from lakefmt.manifest.statistics import statistics_fields
@@ -145,7 +146,7 @@ class TypedStatistics:
                 doubtful = _like_no_text(columns[place]) if is_text else _past_doubles(columns[place])
                 if not doubtful.true_count:
                     continue
-                asked: Any = pc.fill_null(doubtful, pa.scalar(value=False))
+                asked: Any = pc.fill_null(doubtful, scalar_of(value=False))
                 (texts,) = extract_texts(documents.filter(asked), [(place, "text" if is_text else "number")])
                 found = texts if is_text else _integers(texts)
                 kept[place] = pc.replace_with_mask(columns[place], asked, found)
@@ -180,8 +181,8 @@ def _past_doubles(values: Any) -> Any:
     """Return which integers are past those that every double tells apart."""
     import pyarrow.compute as pc
 
-    most = pa.scalar(_MOST_EXACT, pa.int64())
-    least = pa.scalar(-_MOST_EXACT, pa.int64())
+    most = scalar_of(_MOST_EXACT, pa.int64())
+    least = scalar_of(-_MOST_EXACT, pa.int64())
     return pc.or_(pc.greater_equal(values, most), pc.less_equal(values, least))
 
 
@@ -190,7 +191,7 @@ def _integers(texts: Any) -> Any:
     import pyarrow.compute as pc
 
     written: Any = pc.match_substring_regex(texts, "^-?[0-9]{1,19}$")
-    kept: Any = pc.if_else(written, texts, pa.scalar(None, pa.string()))
+    kept: Any = pc.if_else(written, texts, scalar_of(None, pa.string()))
     return kept.cast(pa.int64())
 
 
@@ -294,8 +295,8 @@ def _in_range(values: Any, arrow_type: pa.DataType) -> Any:
         numbers, most = values.view(pa.int32()), _MOST_DAYS
     else:
         return values.cast(arrow_type)
-    known: Any = pc.less(pc.abs(numbers), pa.scalar(most, numbers.type))
-    kept: Any = pc.if_else(known, numbers, pa.scalar(None, numbers.type))
+    known: Any = pc.less(pc.abs(numbers), scalar_of(most, numbers.type))
+    kept: Any = pc.if_else(known, numbers, scalar_of(None, numbers.type))
     return kept.view(arrow_type)
 
 

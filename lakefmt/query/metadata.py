@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import repeat, scalar_of
 from lakefmt.expressions.filters import exact_tree, predicate_of_tree
 from lakefmt.query.sources import TableSource
 from lakefmt.scan.known import known_count, known_extremes
@@ -73,10 +74,7 @@ def answer_from_metadata(
         if value is None:
             return None
         values.append(value)
-    columns = [
-        pa.array([value.as_py()], value.type).cast(field.type)
-        for value, field in zip(values, schema(), strict=True)
-    ]
+    columns = [repeat(value, 1).cast(field.type) for value, field in zip(values, schema(), strict=True)]
     return pa.Table.from_arrays(columns, schema=schema())
 
 
@@ -125,7 +123,7 @@ def _exactly(
 def _known(plan: ScanPlan, function: str, name: str) -> pa.Scalar[Any] | None:
     if function == "count_star":
         count = known_count(plan)
-        return None if count is None else pa.scalar(count, pa.int64())
+        return None if count is None else scalar_of(count, pa.int64())
     column = plan.snapshot.schema.find(name)
     extremes = None if column is None else known_extremes(plan, column.name)
     return None if extremes is None else extremes[function == "max"]

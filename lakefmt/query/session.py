@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.databases import (
     QueryDatabases,
     is_before_duckdb_1_5,
@@ -296,7 +297,7 @@ def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource)
     for variable, values in rows.lists.items():
         _set_variable(cursor, variable, _as_list(values))
     for variable, content in rows.bits.items():
-        _set_variable(cursor, variable, pa.array([content], pa.binary()), "BIT")
+        _set_variable(cursor, variable, array_of([content], pa.binary()), "BIT")
     for stream, source in rows.streams.items():
         cursor.register(stream, _readable_twice(source))
     # Every list of paths is gone through where it is bound: the view is bound over one path each, and used over all.
@@ -317,7 +318,9 @@ def _readable_twice(source: Any) -> Any:
 
 def _as_list(values: Any) -> pa.Array[Any]:
     """Return an array of one list, of these values."""
-    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+    arrow: Any = pa.ListArray  # the stubs have an overload for each type, none for any
+    whole: pa.Array[Any] = arrow.from_arrays(array_of([0, len(values)], pa.int32()), values)
+    return whole
 
 
 def _set_variable(cursor: duckdb.DuckDBPyConnection, name: str, value: pa.Array[Any], kind: str = "") -> None:

@@ -7,7 +7,6 @@ view takes its place, and spaces that of the clause.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import quote_identifier
-from lakefmt.expressions.syntax import literal_of
+from lakefmt.expressions.syntax import literal_of, serialize_sql
 from lakefmt.query.errors import invalid_query, opens_a_file
 from lakefmt.query.pivots import list_pivot_values
 
@@ -210,8 +209,7 @@ _parse_again = lru_cache(_MOST_KEPT)(_parse)
 
 def _tree_of(cursor: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any] | None:
     """Return DuckDB's parse of one statement, None where it tells none."""
-    row = cursor.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
-    answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    answer = serialize_sql(text, cursor)
     if answer["error"] or len(answer["statements"]) != 1:
         return None
     tree: dict[str, Any] = answer["statements"][0]["node"]

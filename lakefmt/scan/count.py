@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.errors import CorruptTableError
 from lakefmt.scan.prune import covers
 from lakefmt.scan.read import count_footers, count_matching
@@ -56,12 +57,12 @@ def check_deleted_rows(plan: ScanPlan, files: FileList, counts: Any, deleted: pa
         return
     import pyarrow.compute as pc
 
-    zero = pa.scalar(0, pa.int64())
+    zero = scalar_of(0, pa.int64())
     compute: Any = pc
     possible = compute.and_(
         compute.greater_equal(deleted, zero), compute.less_equal(deleted, compute.coalesce(counts, deleted))
     )
-    wrong: Any = compute.invert(compute.fill_null(possible, False))
+    wrong: Any = compute.invert(compute.fill_null(possible, scalar_of(value=False)))
     if compute.any(wrong).as_py():
         raise CorruptTableError(
             "The log says that a deletion vector leaves fewer rows of a file than none",

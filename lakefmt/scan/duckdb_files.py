@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, repeat, scalar_of
 from lakefmt.engine.duckdb_layout import FileLayout, choose_layout
 from lakefmt.engine.file_shapes import shapes_of
 from lakefmt.manifest import FileList
@@ -118,9 +119,9 @@ def _group(store: Store, plan: ScanPlan, name: tuple[Any, ...]) -> DuckdbFiles:
             groups.setdefault((layout, bool(kind & 1)), []).append(kind)
     others = none
     read: list[FileGroup] = []
-    left: Any = pa.repeat(pa.scalar(value=True), len(keys))
+    left: Any = repeat(scalar_of(value=True), len(keys))
     for (layout, has_vectors), alike in groups.items():
-        mask: Any = compute.is_in(kinds, value_set=pa.array(alike, pa.int32()))
+        mask: Any = compute.is_in(kinds, value_set=array_of(alike, pa.int32()))
         left = compute.and_not(left, mask)
         own = files.filter(mask)
         columns = [keys, paths, _flat(found["num_rows"])]
@@ -155,14 +156,14 @@ def _local_paths(store: Store, keys: pa.Array[Any]) -> tuple[pa.Array[Any], froz
     own = (store.local_path("x") or "")[:-1]
     absolute: Any = pc.starts_with(keys, "/")
     if not pc.any(absolute).as_py():
-        return join(own, keys, ""), frozenset({own})
+        return join(scalar_of(own), keys, scalar_of("")), frozenset({own})
     paths: pa.Array[Any] = map_by_folder(keys, lambda key: store.local_path(key) or "")
     folders: Any = pc.replace_substring_regex(paths, r"[^/]*$", "")
     return paths, frozenset(folders.unique().to_pylist())
 
 
 def _int32(number: int) -> pa.Scalar[Any]:
-    return pa.scalar(number, pa.int32())
+    return scalar_of(number, pa.int32())
 
 
 def _flat(column: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.errors import LakefmtError
 from lakefmt.expressions import duckdb_type, quote_identifier, quote_literal
 from lakefmt.manifest import FileList
@@ -147,7 +148,7 @@ class _Builder:
         position = "file_row_number"
         if len(content) > 1:
             offsets = [8 * start for start in accumulate(starts, initial=0)][:-1]
-            position = f"({self._by_file('starts', pa.array(offsets, pa.int64()))} + file_row_number)"
+            position = f"({self._by_file('starts', array_of(offsets, pa.int64()))} + file_row_number)"
         keep = f"get_bit(getvariable('{bits}'), {position}::INTEGER) = 1" if any(content) else "false"
         scan = self._read_parquet(group, "file_row_number = true")
         return f"SELECT {self._result(group)} FROM {scan} WHERE {keep}"

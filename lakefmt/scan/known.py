@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.scan.count import check_deleted_rows
 from lakefmt.scan.prune import covers
@@ -48,7 +49,7 @@ def known_extremes(plan: ScanPlan, name: str) -> tuple[pa.Scalar[Any], pa.Scalar
     if not _are_whole(plan) or files.has_deletion_vectors:
         return None
     compute: Any = pc
-    nothing = pa.scalar(None, kind)
+    nothing = scalar_of(None, kind)
     if not files.num_files:
         return nothing, nothing
     if name in snapshot.partition_columns:
@@ -60,11 +61,13 @@ def known_extremes(plan: ScanPlan, name: str) -> tuple[pa.Scalar[Any], pa.Scalar
         counts: Any = files.num_records()
         if counts.null_count:
             return None
-        has_rows = compute.greater(counts, pa.scalar(0, pa.int64()))
+        has_rows = compute.greater(counts, scalar_of(0, pa.int64()))
         least, greatest = least.filter(has_rows), greatest.filter(has_rows)
     elif pa.types.is_signed_integer(kind) or pa.types.is_date32(kind):
         bounds = files.statistics(snapshot.schema, [(name,)]).bounds((name,))
-        empty = compute.fill_null(compute.equal(bounds.null_count, bounds.num_records), False)
+        empty = compute.fill_null(
+            compute.equal(bounds.null_count, bounds.num_records), scalar_of(value=False)
+        )
         known = compute.and_(compute.is_valid(bounds.minimum), compute.is_valid(bounds.maximum))
         if not compute.all(compute.or_(empty, compute.and_(known, bounds.tight))).as_py():
             return None

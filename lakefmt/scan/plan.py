@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.errors import InvalidInputError
 from lakefmt.scan.prune import PredicatePruner
 from lakefmt.schema import Schema, closest_names
@@ -102,9 +103,11 @@ def _enough_files(snapshot: Snapshot, limit: int) -> FileList:
 
     files = snapshot.first_files(max(limit, 1))
     present: Any = pc.subtract(files.num_records(), files.deleted_rows)
-    none: Any = pa.scalar(0, pa.int64())
+    none: Any = scalar_of(0, pa.int64())
     counts: Any = pc.max_element_wise(pc.fill_null(present, none), none)
     if (pc.sum(counts).as_py() or 0) < limit:
         return snapshot.files
-    reached: Any = pc.index(pc.greater_equal(pc.cumulative_sum(counts), pa.scalar(limit, pa.int64())), True)
+    reached: Any = pc.index(
+        pc.greater_equal(pc.cumulative_sum(counts), scalar_of(limit)), scalar_of(value=True)
+    )
     return type(files)(files.table.slice(0, reached.as_py() + 1))

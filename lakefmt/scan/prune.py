@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, repeat, scalar_of
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.path_columns import canonical_paths
 
@@ -62,14 +63,14 @@ class PathPruner:
 
     def may_match(self, bounds_of: BoundsOf, count: int) -> pa.BooleanArray:  # noqa: ARG002 - bounds tell no names
         """Return for each group of files that it may hold one."""
-        return pa.array([True] * count, pa.bool_())
+        return cast("pa.BooleanArray", repeat(scalar_of(value=True), count))
 
     def choose(self, files: Candidates) -> pa.BooleanArray:
         """Return for each file whether it is one of them."""
         import pyarrow.compute as pc
 
         paths = canonical_paths(files.log_paths())
-        found: Any = pc.is_in(paths, value_set=pa.array(self.paths, pa.string()))
+        found: Any = pc.is_in(paths, value_set=array_of(self.paths, pa.string()))
         return cast("pa.BooleanArray", found.combine_chunks())
 
 
@@ -165,7 +166,7 @@ class _PartitionValues:
         if column.path[0] not in self.columns:
             return None
         values: Any = self.values(column.path[0])
-        return _ExactBounds(values, values, pc.is_null(values).cast(pa.int64()), pa.scalar(1))
+        return _ExactBounds(values, values, pc.is_null(values).cast(pa.int64()), scalar_of(1))
 
     def values(self, name: str) -> pa.ChunkedArray[Any]:
         """Return the typed values of a partition column, one per file."""

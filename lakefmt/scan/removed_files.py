@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.errors import CorruptTableError, VersionNotFoundError
 from lakefmt.log.actions import AddFile
 from lakefmt.log.paths import canonical_path
@@ -99,7 +100,7 @@ class RemovedFiles:
             for _, commit in iterate_commits(self._store, [f for f in self._files if f.version < version]):
                 self.follow(commit)
             return
-        wanted = pa.array(self._wanted or (), pa.string())
+        wanted = array_of(self._wanted or (), pa.string())
         table = files.table.select(["path", "partition_values", "size_bytes"])
         found: Any = pc.is_in(canonical_paths(table["path"]), value_set=wanted)
         self._known = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.cached import cached_value
 from lakefmt.engine.memory import parse_result_limit
 from lakefmt.errors import InvalidInputError
@@ -213,10 +214,10 @@ def _as_times(milliseconds: pa.ChunkedArray[Any]) -> Any:
     import pyarrow.compute as pc
 
     shown: Any = pc.and_(
-        pc.greater_equal(milliseconds, pa.scalar(-62_135_596_800_000, pa.int64())),
-        pc.less_equal(milliseconds, pa.scalar(253_402_300_799_999, pa.int64())),
+        pc.greater_equal(milliseconds, scalar_of(-62_135_596_800_000, pa.int64())),
+        pc.less_equal(milliseconds, scalar_of(253_402_300_799_999, pa.int64())),
     )
-    times: Any = pc.if_else(shown, milliseconds, pa.scalar(None, pa.int64()))
+    times: Any = pc.if_else(shown, milliseconds, scalar_of(None, pa.int64()))
     return times.cast(pa.timestamp("ms", "UTC"))
 
 

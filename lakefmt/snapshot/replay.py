@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.log import AddFile, Commit, RemoveFile
 from lakefmt.log.paths import canonical_path
 from lakefmt.manifest.file_list import FileList
@@ -135,5 +136,5 @@ def reconcile(commits: Iterable[Commit], partition_keys: tuple[str, ...]) -> Fil
     added = (
         FileList.from_adds(list(live.values()), partition_keys) if live else FileList.empty(partition_keys)
     )
-    named = pa.array([path for path, _ in newest], pa.string())
-    return FileChanges(newest, added, named, pa.array(paths, pa.string()))
+    named = array_of([path for path, _ in newest], pa.string())
+    return FileChanges(newest, added, named, array_of(paths, pa.string()))

@@ -61,6 +61,27 @@ def test_local_append_and_read_load_no_other_engine(tmp_path):
     assert loaded.isdisjoint({"polars", "duckdb", "s3fs", "gcsfs", "adlfs", "deltalake", "rich", "typer"})
 
 
+def test_small_query_in_a_fresh_process_does_without_pandas(tmp_path):
+    place = str(tmp_path / "table")
+    modules_after(
+        "import lakefmt, pyarrow as pa\n"
+        f"t = lakefmt.create({place!r}, pa.schema([('x', pa.int64()), ('day', pa.date32())]), partition_by=['day'])\n"
+        "import datetime\n"
+        "for n in range(12):\n"  # a checkpoint, and commits after it
+        "    t.append(pa.table({'x': [n], 'day': [datetime.date(2026, 1, 1 + n)]}))\n"
+        "t.close()"
+    )
+    code = (
+        "import lakefmt\n"
+        f"t = lakefmt.open({place!r})\n"
+        "text = \"SELECT sum(x) AS total FROM t WHERE x < 7 AND day > DATE '2026-01-02'\"\n"
+        "assert lakefmt.sql(text, {'t': t}).to_arrow().to_pylist() == [{'total': 2 + 3 + 4 + 5 + 6}]"
+    )
+    loaded = modules_after(code)
+    # pyarrow imports it, where it is installed, to ask whether Python values are its own; so does DuckDB for parameters.
+    assert loaded.isdisjoint({"pandas", "polars", "pyarrow.dataset", "s3fs", "pydantic", "rich"})
+
+
 @pytest.mark.parametrize("module", ["lakefmt.cli"])
 def test_command_starts_without_data_libraries(module):
     assert modules_after(f"import {module}").isdisjoint(

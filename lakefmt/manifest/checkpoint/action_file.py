@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
-from lakefmt.databases import reading_files
+from lakefmt.databases import reading_files, relation_to_table
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError
 from lakefmt.parquet_files import open_parquet_file
 
@@ -226,13 +226,10 @@ class ActionFile:
         name = local.replace("'", "''")
         cursor = reading_files.cursor()
         try:
-            found = pa.table(
-                cast(
-                    "Any",
-                    cursor.sql(
-                        f"SELECT {columns}, file_row_number AS row FROM read_parquet('{name}', file_row_number = true, "
-                        f"hive_partitioning = false) WHERE file_row_number {wanted} ORDER BY row"
-                    ),
+            found = relation_to_table(
+                cursor.sql(
+                    f"SELECT {columns}, file_row_number AS row FROM read_parquet('{name}', file_row_number = true, "
+                    f"hive_partitioning = false) WHERE file_row_number {wanted} ORDER BY row"
                 )
             )
         except duckdb.Error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.manifest.file_list import DELETION_VECTOR_TYPE, file_list_schema, partition_struct
 from lakefmt.manifest.typed_statistics import format_statistics
 
@@ -60,7 +61,7 @@ def to_file_rows(
     arrays: list[Any] = [
         column("path", pa.string()),
         column("size", pa.int64()),
-        pc.coalesce(column("modificationTime", pa.int64()), pa.scalar(0, pa.int64())),
+        pc.coalesce(column("modificationTime", pa.int64()), scalar_of(0, pa.int64())),
         partition_struct(values, keys, length),
         stats,
         column("tags", schema.field("tags").type),
@@ -98,7 +99,7 @@ def _values_of(maps: Any, key: str) -> Any:
     first, last = offsets[0].as_py(), offsets[len(maps)].as_py()
     names = maps.keys.slice(first, last - first).cast(pa.string())  # a writer's own kind of text
     values = maps.items.slice(first, last - first).cast(pa.string())
-    places: Any = pc.indices_nonzero(pc.equal(names, pa.scalar(key)))
+    places: Any = pc.indices_nonzero(pc.equal(names, scalar_of(key)))
     each, rest = divmod(last - first, len(maps))
     if not maps.null_count and len(places) == len(maps) and not rest:
         # As writers do it: all maps have the same keys in the same order.
@@ -108,7 +109,7 @@ def _values_of(maps: Any, key: str) -> Any:
             return values.take(places) if each > 1 else values
     if not pa.types.is_string(maps.type.key_type):
         maps = maps.cast(pa.map_(pa.string(), pa.string()))
-    return pc.map_lookup(maps, query_key=pa.scalar(key), occurrence="first").cast(pa.string())
+    return pc.map_lookup(maps, query_key=scalar_of(key), occurrence="first").cast(pa.string())
 
 
 def _are_all(numbers: Any, value: int) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of
 from lakefmt.manifest.statistics_reader import Bounds, as_bounds, has_bounds, locate_column, sound_bounds
 from lakefmt.schema.arrow import arrow_type_of
 from lakefmt.schema.types import PrimitiveType
@@ -78,6 +79,6 @@ def _ends(file: ActionFile, groups: Sequence[int], path: FieldPath, end: str) ->
         except (ValueError, OverflowError, pa.ArrowException):  # a day past the year 9999, text that is cut
             values.append(None)
     try:
-        return pa.array(values, kind)
+        return array_of(values, kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return cast("Any", pa.nulls)(len(groups), kind)

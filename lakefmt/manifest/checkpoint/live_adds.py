@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import repeat, row_numbers, scalar_of
 from lakefmt.errors import CorruptTableError
 from lakefmt.manifest.checkpoint.add_columns import map_values
 from lakefmt.manifest.checkpoint.added_files import adds_in_file, adds_in_list, tombstones_in_file
@@ -139,14 +140,14 @@ def _without_repeats(
         "size": adds["size"],
         **{f"value {place}": text for place, text in enumerate(texts)},
     }
-    numbers = pa.array(range(adds.num_rows), pa.int64())
+    numbers = row_numbers(adds.num_rows)
     grouped = pa.table({**columns, "row": numbers}).group_by(list(columns), use_threads=False)
     last = grouped.aggregate([("row", "max")])
     if not are_unique(last["path"]):
         live: Any = last["path"].combine_chunks()
         met: Any = live.value_counts()
         counts: Any = pc.struct_field(met, "counts")
-        repeated: Any = pc.struct_field(met, "values").filter(pc.greater(counts, pa.scalar(1, pa.int64())))
+        repeated: Any = pc.struct_field(met, "values").filter(pc.greater(counts, scalar_of(1, pa.int64())))
         again: Any = repeated.filter(pc.is_in(repeated, value_set=canonical_paths(added["path"])))
         if len(again):
             raise added_twice(again[0].as_py())
@@ -222,7 +223,7 @@ def _with_marks(tables: Iterable[pa.Table], gone: LogicalFiles, added: pa.Table)
     for adds in tables:
         named = gone.among(adds["path"], adds["deletionVector"])
         yield adds.append_column("live", pc.invert(named))
-    yield added.append_column("live", pa.repeat(pa.scalar(value=True), added.num_rows))
+    yield added.append_column("live", repeat(scalar_of(value=True), added.num_rows))
 
 
 def _clustering_ranks(content: CheckpointContent, layout: ActionLayout, added: pa.Table, rows: int) -> Any:

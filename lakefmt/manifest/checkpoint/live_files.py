@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import row_numbers, scalar_of
 from lakefmt.manifest.checkpoint.add_columns import to_file_rows, wanted_columns
 from lakefmt.manifest.file_list import FileList
 from lakefmt.manifest.statistics import nan_free_files
@@ -146,15 +147,13 @@ class LiveFiles:
                 shift += counts[place]
                 continue
             groups.append(self._groups[place])
-            pieces.append(pc.subtract(self._rows.slice(begin, end - begin), pa.scalar(shift, pa.int64())))
-        rows: Any = pa.concat_arrays(cast("Any", pieces)) if pieces else pa.array([], pa.int64())
+            pieces.append(pc.subtract(self._rows.slice(begin, end - begin), scalar_of(shift, pa.int64())))
+        rows: Any = pa.concat_arrays(cast("Any", pieces)) if pieces else pa.nulls(0, pa.int64())
         return LiveFiles(self._file, tuple(groups), rows, self._keys, self._columns)
 
     def head(self, count: int) -> LiveFiles:
         """Keep the first ``count`` files."""
-        rows: Any = (
-            pa.array(range(min(count, self._num_rows)), pa.int64()) if self._rows is None else self._rows
-        )
+        rows: Any = row_numbers(min(count, self._num_rows)) if self._rows is None else self._rows
         return LiveFiles(self._file, self._groups, rows.slice(0, count), self._keys).compact()
 
     def to_file_list(self, *, statistics: bool = True, counts: bool = False) -> FileList:
@@ -216,7 +215,7 @@ class LiveFiles:
         for group in self._groups:
             end = start + self._file.row_counts[group]
             first, last = _count_below(self._rows, start), _count_below(self._rows, end)
-            move = pa.scalar(self._file.first_rows[group] - start, pa.int64())
+            move = scalar_of(self._file.first_rows[group] - start, pa.int64())
             pieces.append(pc.add(self._rows.slice(first, last - first), move))
             start = end
         return pa.concat_arrays(cast("Any", pieces))

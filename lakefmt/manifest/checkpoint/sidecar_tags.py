@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pyarrow as pa
 
+from lakefmt.arrow_values import array_of, repeat
 from lakefmt.manifest.path_columns import canonical_paths
 from lakefmt.manifest.statistics_reader import Bounds, StatisticsReader, has_bounds, locate_column
 from lakefmt.manifest.typed_statistics import format_statistics, struct_member
@@ -113,7 +114,7 @@ def bounds_of_sidecars(
         partition_columns: names of the partition columns.
     """
     reader = StatisticsReader(
-        pa.array([each.tags.get(_BOUNDS) for each in sidecars], pa.string()), schema, counts=False
+        array_of([each.tags.get(_BOUNDS) for each in sidecars], pa.string()), schema, counts=False
     )
 
     def bounds_of(column: Column) -> Bounds | None:
@@ -170,7 +171,7 @@ def _json(side: str, ends: Mapping[FieldPath, Any]) -> str:
     """Return one side of the bounds as JSON: a flat object for ``format_statistics``, then put into its structs."""
     if not ends:
         return "{}"
-    members = [pa.array([end], end.type) for end in ends.values()]
+    members = [repeat(end, 1) for end in ends.values()]
     names = [str(number) for number in range(len(members))]
     inner = pa.StructArray.from_arrays(members, names=names)
     text = format_statistics(pa.StructArray.from_arrays([inner], names=[side]))[0].as_py()

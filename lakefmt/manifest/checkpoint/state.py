@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_values import scalar_of
 from lakefmt.log.codec import (
     decode_domain,
     decode_metadata,
@@ -66,7 +67,7 @@ def read_state_rows(file: ActionFile) -> list[Mapping[str, Any]]:
         wanted: Any = pc.unique(pa.concat_arrays([found for found in places.values() if len(found)]))
         wanted = wanted.take(pc.sort_indices(wanted)).cast(pa.int64())
         structs = file.read_rows(
-            kinds, pc.add(wanted, pa.scalar(file.first_rows[group], pa.int64()))
+            kinds, pc.add(wanted, scalar_of(file.first_rows[group], pa.int64()))
         ) or file.read_until(kinds, group, wanted[-1].as_py() + 1, _BATCH_ROWS)
         with file.reading():
             for (kind,), column in structs.items():
