@@ -154,6 +154,12 @@ class Scan:
             workers: so many tasks at a time; None for one a core.
             memory_limit: for all of them together (``"2GB"``, ``0.5`` of this machine's); None for 70 % of it.
             batch_rows: the function is given so many rows at most.
+
+        When rows are asked for, what the function raises is raised, once, and ends all of it, with notes that name the task and
+        the files it read; as a ``TaskError`` with its text where it could not be raised here (``SystemExit``,
+        ``StopIteration``, what does not pickle). Memory that runs out is no such error: the function is given fewer files,
+        then all of the memory, and only then it is an ``OutOfMemoryError``. A function that ends its worker process is
+        tried on two others before it is a ``WorkerLostError``.
         """
         from lakefmt.scan.mapped_rows import MapOptions, map_rows, parse_step
         from lakefmt.scan.row_sources import scan_rows

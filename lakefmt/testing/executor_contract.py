@@ -26,6 +26,7 @@ import pyarrow as pa
 import pytest
 
 from lakefmt.engine.tasks import Task, TaskContext
+from lakefmt.engine.tasks.function_error import FunctionError, raise_function_error
 from lakefmt.errors import (
     CorruptTableError,
     InvalidInputError,
@@ -33,6 +34,7 @@ from lakefmt.errors import (
     OutOfMemoryError,
     StoreError,
     TaskCancelledError,
+    TaskError,
     WorkerLostError,
 )
 from lakefmt.testing.task_faults import TaskFault, TaskFaults
@@ -64,6 +66,31 @@ def describe(_: None, context: TaskContext) -> tuple[Any, ...]:
 
 def fail(error: Exception, _: TaskContext) -> None:
     raise error
+
+
+class WordlessError(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class UnsendableError(Exception):
+    """Cannot be sent to another process."""
+
+    def __init__(self) -> None:
+        super().__init__("held fast")
+        self.lock = threading.Lock()
+
+
+def leave(error: BaseException, _: TaskContext) -> None:
+    """Raise an error that no Exception is, as a user's sys.exit() would."""
+    raise error
+
+
+def fail_as_function(error: BaseException | type[BaseException], _: TaskContext) -> None:
+    """Fail as a user's function that raises an error."""
+    raise_function_error(error() if isinstance(error, type) else error, "f")
 
 
 def wait_for(path: str, context: TaskContext) -> str:
@@ -187,6 +214,41 @@ class ExecutorContract:
         with pytest.raises(ZeroDivisionError, match="by naught") as caught:
             executor.submit(Task(fail, ZeroDivisionError("by naught"), "map", 0)).result(_PATIENCE_S)
         assert "In task 0 of stage 'map'" in caught.value.__notes__
+
+    @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+    def test_what_would_end_the_driver_is_an_error_of_the_task(
+        self, executor: Executor, error: BaseException
+    ) -> None:
+        with pytest.raises(TaskError, match=f"Task 2 of stage 'map' failed: {type(error).__name__}"):
+            executor.submit(Task(leave, error, "map", 2)).result(_PATIENCE_S)
+        assert executor.submit(Task(square, 3, "map", 3)).result(_PATIENCE_S) == 9
+
+    def test_an_error_without_words_is_raised_as_it_is(self, executor: Executor) -> None:
+        with pytest.raises(WordlessError) as caught:
+            executor.submit(Task(fail, WordlessError(), "map", 0)).result(_PATIENCE_S)
+        assert "In task 0 of stage 'map'" in caught.value.__notes__
+
+    @pytest.mark.parametrize(
+        "error", [StoreError("slow", path="p"), OSError(5, "Input/output error"), WordlessError()]
+    )
+    def test_an_error_of_a_users_function_is_told_from_the_engines(
+        self, executor: Executor, error: Exception
+    ) -> None:
+        with pytest.raises(FunctionError) as caught:
+            executor.submit(Task(fail_as_function, error, "map", 5)).result(_PATIENCE_S)
+        found = caught.value.error
+        assert type(found) is type(error)
+        assert found.args == error.args
+        assert "In task 5 of stage 'map'" in found.__notes__
+
+    @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration, UnsendableError])
+    def test_an_error_of_a_users_function_that_cannot_be_raised_elsewhere_is_told_in_words(
+        self, executor: Executor, error: type[BaseException]
+    ) -> None:
+        with pytest.raises(FunctionError) as caught:
+            executor.submit(Task(fail_as_function, error, "map", 5)).result(_PATIENCE_S)
+        assert type(caught.value.error) is TaskError
+        assert f"Function 'f' raised {error.__name__}" in str(caught.value.error)
 
     @pytest.mark.parametrize(
         "error", [MemoryError("too much"), pa.ArrowMemoryError("malloc of size 1 failed")]

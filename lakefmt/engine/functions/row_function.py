@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.engine.tasks.function_error import raise_function_error
 from lakefmt.errors import InvalidInputError, SchemaMismatchError
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ class RowFunction:
             SchemaMismatchError: it returned other columns, a value that its column's type cannot hold, NULL in a column
                 that has none, or a data frame whose values have no one type.
             InvalidInputError: it returned no rows at all but something else.
-            Exception: whatever the function raises.
+            FunctionError: with whatever the function raises.
         """
-        returned = self.function(table)
-        if returned is None:
-            return self.schema.empty_table()
-        return self._fit(self._as_table(returned))
+        try:
+            returned = self.function(table)
+            rows = None if returned is None else self._as_table(returned)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and its like are the function's, too
+            raise_function_error(error, self.name)
+        return self.schema.empty_table() if rows is None else self._fit(rows)
 
     @property
     def name(self) -> str:

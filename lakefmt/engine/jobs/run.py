@@ -15,6 +15,8 @@ from lakefmt.engine.jobs.spare_memory import SpareMemory
 from lakefmt.engine.jobs.state import JobState
 from lakefmt.engine.jobs.verdict import Verdict
 from lakefmt.engine.progress import current_sink
+from lakefmt.engine.tasks.failures import reason_of
+from lakefmt.engine.tasks.function_error import FunctionError
 from lakefmt.engine.tasks.task import Task
 from lakefmt.errors import InvalidInputError, LakefmtError, LostOutputError, TaskCancelledError
 
@@ -186,17 +188,19 @@ class _Run:
         attempt = self._running.pop(future)
         stage = self._stages[attempt.stage.name]
         try:
-            output, usage = future.result()
+            failure = future.exception()
         except CancelledError as error:
             raise TaskCancelledError(
                 "The executor was closed while a job ran on it", hint="Close it after its last job"
             ) from error
-        except Exception as error:  # noqa: BLE001 - judged, and raised where it is the job's end
-            stage.add_failure(_in_few_words(error))
-            verdict = self.state.reject(attempt, error)
+        if failure is not None:
+            # Raised where it is the job's end, as it is: in no handler, which would become its context.
+            stage.add_failure(_in_few_words(failure))
+            verdict = self.state.reject(attempt, failure)
             stage.splits += verdict is Verdict.SPLIT
             stage.by_itself += verdict is Verdict.RUN_BY_ITSELF
             return
+        output, usage = future.result()
         if not self.state.accept(attempt, output):
             return
         if attempt.stage is self.stages[-1]:
@@ -234,6 +238,7 @@ class _Progress:
                 self._sink.finish(number)
 
 
-def _in_few_words(error: Exception) -> str:
-    message = error.message if isinstance(error, LakefmtError) else str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {message}"
+def _in_few_words(error: BaseException) -> str:
+    found = error.error if isinstance(error, FunctionError) else error
+    message = found.message if isinstance(found, LakefmtError) else reason_of(found).partition("\n")[0]
+    return f"{type(found).__name__}: {message}"

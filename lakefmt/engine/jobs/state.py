@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.jobs.stage import Source
 from lakefmt.engine.jobs.verdict import Bounds, Verdict, judge_failure
+from lakefmt.engine.tasks.failures import add_note
+from lakefmt.engine.tasks.function_error import FunctionError
 from lakefmt.errors import LostOutputError, OutOfMemoryError, WorkerLostError
 
 if TYPE_CHECKING:
@@ -102,12 +104,12 @@ class JobState:
         state.sources = None
         return True
 
-    def reject(self, attempt: Attempt, error: Exception) -> Verdict:
+    def reject(self, attempt: Attempt, error: BaseException) -> Verdict:
         """Take a failure and have the job go on if it can.
 
         Raises:
-            Exception: the job ends with it: the task's own error, once, with what the task read in a note; an
-                OutOfMemoryError, WorkerLostError, StoreError or LostOutputError where there were too many.
+            Exception: the job ends with it: the task's own error, once, with what the task read in a note, a user's function's
+                without its envelope; an OutOfMemoryError, WorkerLostError, StoreError or LostOutputError where there were too many.
         """
         state = self._stages[attempt.stage.name]
         task = state.tasks.get(attempt.number)
@@ -318,10 +320,14 @@ class _StageState:
         return self.sources
 
 
-def _as_final(error: Exception, stage: Stage, task: _Task, lost_workers: int, bounds: Bounds) -> Exception:
+def _as_final(
+    error: BaseException, stage: Stage, task: _Task, lost_workers: int, bounds: Bounds
+) -> BaseException:
     """Return the error that ends the job, with what the task was about."""
     about = stage.describe(task.part)
-    if isinstance(error, OutOfMemoryError):
+    if isinstance(error, FunctionError):
+        error = error.error
+    elif isinstance(error, OutOfMemoryError):
         alone = ", and had all of the memory to itself" if task.by_itself else ""
         error.hint = f"It read {about}, which cannot be cut any smaller{alone}. {stage.way_out}"
     elif isinstance(error, WorkerLostError):
@@ -336,6 +342,6 @@ def _as_final(error: Exception, stage: Stage, task: _Task, lost_workers: int, bo
             else "The function it runs, or a library that it calls, ends the process"
         )
     elif task.failures:
-        error.add_note(f"It was tried {len(task.failures) + 1} times")
-    error.add_note(f"It read {about}")
+        add_note(error, f"It was tried {len(task.failures) + 1} times")
+    add_note(error, f"It read {about}")
     return error

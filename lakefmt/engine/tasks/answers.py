@@ -5,7 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from lakefmt.engine.tasks.failures import name_task, sentence
+from lakefmt.engine.tasks.failures import as_task_error, name_task, reason_of, sentence
+from lakefmt.engine.tasks.function_error import FunctionError
 from lakefmt.engine.tasks.pickling import decode, encode
 from lakefmt.errors import InvalidInputError, OutOfMemoryError, TaskError
 
@@ -48,7 +49,7 @@ def encode_task(task: Task[Any]) -> list[Part]:
         except Exception:  # noqa: BLE001 - the first error is the one that is told
             what = "function"
         raise InvalidInputError(
-            f"The {what} of {task} cannot be sent to a worker process: {_reason(error)}",
+            f"The {what} of {task} cannot be sent to a worker process: {reason_of(error)}",
             hint="Open files, connections and locks inside the function, not outside, or run it on threads",
         ) from error
 
@@ -65,7 +66,7 @@ def decode_task(parts: Sequence[Part]) -> Task[Any]:
         raise
     except Exception as error:
         raise InvalidInputError(
-            f"A task cannot be read in its worker process: {_reason(error)}",
+            f"A task cannot be read in its worker process: {reason_of(error)}",
             hint="What it names must be importable there: by name from sys.path, or sent along by being defined in __main__",
         ) from error
 
@@ -82,15 +83,14 @@ def encode_result(result: object, task: Task[Any]) -> list[Part]:
         raise
     except Exception as error:
         raise InvalidInputError(
-            f"The result of {task}, a {type(result).__name__}, cannot be sent back from its worker process: {_reason(error)}",
+            f"The result of {task}, a {type(result).__name__}, cannot be sent back from its worker process: {reason_of(error)}",
             hint="Return values such as Arrow tables, numbers and lists, or run the function on threads",
         ) from error
 
 
 def encode_error(error: BaseException, name: str) -> list[Part]:
     """Return an error as it goes to the driver: itself where it can be sent and read, else a TaskError with its text."""
-    text = "".join(traceback.format_exception(error))
-    found: BaseException = error
+    text = "".join(traceback.format_exception(error.error if isinstance(error, FunctionError) else error))
     try:
         if not isinstance(error, Exception):
             # SystemExit and its like would end whoever waits.
@@ -99,8 +99,7 @@ def encode_error(error: BaseException, name: str) -> list[Part]:
         if type(decode(parts)) is not type(error):
             raise TypeError  # noqa: TRY301
     except Exception:  # noqa: BLE001 - an error's own pickling may raise anything
-        found = TaskError(f"{sentence(name)} failed: {type(error).__name__}: {_reason(error)}")
-        parts = encode(found)
+        parts = encode(as_task_error(error, name))
     return [*encode(text)[:1], *parts]
 
 
@@ -113,6 +112,10 @@ def outcome(kind: Literal["done", "failed"], parts: Sequence[Part], name: str) -
         failure = decode(parts[1:])
     except Exception:  # noqa: BLE001 - such as of a module that only the worker has
         failure = TaskError(f"{sentence(name)} failed: {text.strip().rpartition(chr(10))[2]}")
+    if isinstance(failure, FunctionError):
+        name_task(failure.error, name)
+        failure.error.__cause__ = RemoteTraceback(text)
+        raise failure
     name_task(failure, name)
     raise failure from RemoteTraceback(text)
 
@@ -127,14 +130,6 @@ def _decode_result(parts: Sequence[Part], name: str) -> Any:
         ) from error
     except Exception as error:
         raise TaskError(
-            f"The result of {name} cannot be read in this process: {_reason(error)}",
+            f"The result of {name} cannot be read in this process: {reason_of(error)}",
             hint="Return values of modules that this process can import",
         ) from error
-
-
-def _reason(error: BaseException) -> str:
-    try:
-        text = str(error).strip()
-    except Exception:  # noqa: BLE001 - an error's own text may raise anything
-        text = ""
-    return text or type(error).__name__

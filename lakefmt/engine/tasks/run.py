@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from lakefmt.engine.tasks.failures import explain_failure
+from lakefmt.engine.tasks.failures import explain_failure, name_task
+from lakefmt.engine.tasks.function_error import FunctionError
 from lakefmt.engine.tasks.scratch import Scratch
 from lakefmt.engine.tasks.task import Task, TaskContext
 
@@ -39,6 +40,9 @@ def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], boo
     )
     try:
         return task.function(task.input, context)
+    except FunctionError as failure:
+        name_task(failure.error, str(task))
+        raise
     except Exception as error:
         replacement = explain_failure(error, task)
         if replacement is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lakefmt.databases import available_cores
 from lakefmt.engine.memory import default_memory_limit
 from lakefmt.engine.tasks.executor import Resources
+from lakefmt.engine.tasks.failures import as_task_error
 from lakefmt.engine.tasks.run import run_task
 from lakefmt.engine.tasks.task_threads import TaskThreads
 
@@ -48,11 +49,21 @@ class ThreadExecutor:
     def submit(self, task: Task[R]) -> TaskFuture[R]:
         """Have a task run; see ``Executor``."""
         wish = _Wish()
-        return self._threads.submit(partial(run_task, task, self._resources, wish.was_made), wish.make)
+        return self._threads.submit(partial(_run, task, self._resources, wish), wish.make)
 
     def close(self) -> None:
         """Cancel what is under way, wait for its end, and take no task any more."""
         self._threads.close()
+
+
+def _run(task: Task[R], resources: Resources, wish: _Wish) -> R:
+    try:
+        return run_task(task, resources, wish.was_made)
+    except Exception:
+        raise
+    except BaseException as error:
+        # SystemExit and its like would end whoever waits. Ctrl-C is none of them: it reaches the main thread alone.
+        raise as_task_error(error, str(task)) from error
 
 
 class _Wish:

@@ -22,7 +22,6 @@ from lakefmt.errors import (
     CorruptTableError,
     InvalidInputError,
     SchemaMismatchError,
-    StoreError,
     WorkerLostError,
 )
 from lakefmt.testing.deletion_vectors import delete_positions
@@ -394,18 +393,6 @@ def _children(pid):
 def _is_running(pid):
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-
-
-def test_store_that_fails_once_is_asked_again(trips):
-    calls = []
-
-    def fail_once(rows):
-        calls.append(1)
-        if len(calls) == 1:
-            raise StoreError("slow down")
-        return rows
-
-    assert trips.scan().map_batches(fail_once, executor="threads").to_arrow().num_rows == 997
 
 
 def test_workers_read_an_object_store_with_the_secrets_that_this_process_was_given(
