@@ -96,15 +96,13 @@ def _sort_with_lakefmt(folder: Path) -> dict[str, Any]:
     from lakefmt.engine.tasks.processes import ProcessExecutor
 
     started = time.perf_counter()
-    source = _source(folder, None)
+    source = _source(folder)
     executor = ProcessExecutor(CORES, MEMORY_BYTES)
     job = sort_job(
         source,
         (SortKey("key"),),
         leave_sorted,
         parallelism=CORES,
-        key_source=_source(folder, ("key",)),
-        size_bytes=source.size_bytes,
     )
     with job_folder(folder.parent) as place:
         paths = [path for path in run_job(job, executor, folder=place) if path is not None]
@@ -132,7 +130,7 @@ def _sort_with_duckdb(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "answer": answer}
 
 
-def _source(folder: Path, columns: tuple[str, ...] | None) -> DataFileRows:
+def _source(folder: Path) -> DataFileRows:
     import pyarrow.parquet as pq
 
     from lakefmt.engine import ReadSpec, ReadTask
@@ -142,7 +140,7 @@ def _source(folder: Path, columns: tuple[str, ...] | None) -> DataFileRows:
     tasks = [ReadTask(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
     schema = pq.read_schema(folder / tasks[0].key)
     size_bytes = sum(task.size_bytes for task in tasks)
-    spec = ReadSpec(schema, schema, columns)
+    spec = ReadSpec(schema, schema)
     return DataFileRows(open_store(folder), spec, str(folder), 0, size_bytes, lambda: tasks)
 
 

@@ -24,7 +24,7 @@ from lakefmt.engine.exchange import (
     sort_keys_of,
     write_shuffle_file,
 )
-from lakefmt.engine.sort import sort_partition
+from lakefmt.engine.sort_partition import sort_partition
 from lakefmt.engine.tasks import TaskContext
 from lakefmt.engine.tasks.scratch import Scratch
 

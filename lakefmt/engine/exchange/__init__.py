@@ -7,7 +7,8 @@ from lakefmt.engine.exchange.keys import HashKey, SortKey, common_type
 from lakefmt.engine.exchange.partitioning import Gather, HashPartitioning, Partitioning, RangePartitioning
 from lakefmt.engine.exchange.read import ShuffleInput, read_shuffle
 from lakefmt.engine.exchange.shuffle_file import ShuffleFile
-from lakefmt.engine.exchange.sort_keys import SortBounds, SortKeys, choose_bounds, sort_keys_of
+from lakefmt.engine.exchange.sort_bounds import SortBounds, choose_bounds
+from lakefmt.engine.exchange.sort_keys import SortKeys, sort_keys_of
 from lakefmt.engine.exchange.write import ShuffleWriter, write_shuffle_file
 
 __all__ = [

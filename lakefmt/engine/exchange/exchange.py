@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.exchange.keys import key_columns
-from lakefmt.engine.exchange.partitioning import Gather
+from lakefmt.engine.exchange.partitioning import Gather, RangePartitioning
 from lakefmt.engine.exchange.wire import check_wire, wire_schema
 from lakefmt.errors import UnsupportedFeatureError
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from lakefmt.engine.exchange.partitioning import Partitioning
 
-__all__ = ["Exchange", "Versions"]
+__all__ = ["SORT_WORD", "Exchange", "Versions"]
+
+SORT_WORD = "lakefmt.sort_word"
+"""The name of the column, the last one, in which rows of a range exchange have ``Assignment.words``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,12 @@ class Exchange:
 
     @property
     def wire_schema(self) -> pa.Schema:
-        """Of the rows as they are handed out: values where they were encoded by dictionaries or runs."""
-        return wire_schema(self.schema)
+        """Of the rows as they are handed out: values where they were encoded; in a range exchange with ``SORT_WORD``."""
+        import pyarrow as pa
+
+        schema = wire_schema(self.schema)
+        is_range = isinstance(self.partitioning, RangePartitioning)
+        return schema.append(pa.field(SORT_WORD, pa.uint64(), nullable=False)) if is_range else schema
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A schema pickles column by column in Python; its own bytes are shorter.

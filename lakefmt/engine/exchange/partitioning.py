@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lakefmt.engine.exchange.keys import evaluate_keys
-from lakefmt.engine.exchange.sort_keys import SortBounds, sort_keys_of
+from lakefmt.engine.exchange.sort_keys import sort_keys_of
 from lakefmt.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lakefmt.engine.exchange.keys import HashKey, SortKey
+    from lakefmt.engine.exchange.sort_bounds import SortBounds
 
 __all__ = [
     "MOST_PARTITIONS",
@@ -44,10 +45,13 @@ class Assignment:
     Attributes:
         numbers: of the partition, one a row, in the narrowest type that holds them.
         hashes: of the keys, one a row; None where rows do not go by their hash.
+        words: of rows that go by their order: of two rows of a partition whose numbers differ the one with the lesser
+            number is before the other. None for others.
     """
 
     numbers: NDArray[Any]
     hashes: NDArray[np.uint64] | None = None
+    words: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,14 @@ class RangePartitioning:
         return len(self.bounds) + 1
 
     def assign(self, rows: pa.RecordBatch) -> Assignment:
-        """Return the partition of each row; raises InvalidInputError for keys that fail."""
-        found = self.bounds.place(sort_keys_of(rows, self.keys))
-        return Assignment(found.astype(_narrowest(self.partitions)))
+        """Return the partition of each row, and eight bytes of its key; raises InvalidInputError for keys that fail.
+
+        They are the first in which rows of a partition can differ: its bounds have what is before them in common.
+        """
+        keys = sort_keys_of(rows, self.keys)
+        found = self.bounds.place(keys)
+        words = keys.words(self.bounds.shared_bytes()[found])
+        return Assignment(found.astype(_narrowest(self.partitions)), words=words)
 
 
 Partitioning = Gather | HashPartitioning | RangePartitioning

@@ -37,8 +37,9 @@ class ShuffleInput:
     Attributes:
         exchange: what was sent.
         files: the outputs of the tasks before, cut down to these partitions (``ShuffleFile.select``).
-        slices: of the rows only those whose keys fall in slice ``slices[0]`` of ``slices[1]``, a power of two, by bits of the
-            hash that did not choose the partition; None for all. Of hash exchanges alone.
+        slices: of the rows only those whose keys fall in slice ``slices[0]`` of ``slices[1]``, a power of two: by bits of the
+            hash that did not choose the partition, or in a range exchange by their order, which ``sort_partition`` sees to;
+            None for all.
     """
 
     exchange: Exchange

@@ -19,7 +19,7 @@ from lakefmt.engine.exchange.shuffle_file import (
     batch_mark,
     shuffle_file_name,
 )
-from lakefmt.engine.exchange.wire import concat_batches, cut_rows, take_rows, to_wire
+from lakefmt.engine.exchange.wire import concat_batches, cut_rows, take_rows, to_wire, wire_schema
 from lakefmt.store import open_store
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ INLINE_BYTES: Final = 64 << 10
 
 _RUN_SHARE = 1 / 3  # of the task's memory for rows that wait to be written
 _PIECE_SHARE = 1 / 12  # for the rows that are being sorted by partition, of which there are then two copies
+_LEAST_PIECE_BYTES: Final = (
+    2 << 20
+)  # a piece costs a call of DuckDB's and some of NumPy's, a millisecond or two
 _MAGIC_BYTES: Final = 8  # before the schema's message, padded
 _MOST_PIECE_BYTES: Final = 256 << 20  # far below what 32-bit offsets reach
 
@@ -104,7 +107,10 @@ class ShuffleWriter:
         self._context = context
         self._inline_bytes = inline_bytes
         self._schema = exchange.wire_schema
+        self._given_schema = wire_schema(exchange.schema)
         self._token = secrets.token_hex(8)
+        self._small: list[pa.RecordBatch] = []
+        self._small_bytes = 0
         self._pieces: list[_Piece] = []
         self._waiting_bytes = 0
         self._row_bytes = 0
@@ -125,12 +131,30 @@ class ShuffleWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._small.clear()
         self._pieces.clear()
         self._open.__exit__(kind, error, trace)
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take rows; a run is written when enough of them wait."""
-        for piece in cut_rows(to_wire(rows, self._schema), self._piece_bytes):
+        given = to_wire(rows, self._given_schema)
+        size = given.nbytes
+        least = min(_LEAST_PIECE_BYTES, self._piece_bytes)
+        if self._small and size >= least:
+            self._flush_small()
+        self._small.append(given)
+        self._small_bytes += size
+        if self._small_bytes >= least:
+            self._flush_small()
+
+    def _flush_small(self) -> None:
+        """Put what was taken in the order of its partitions, small batches together."""
+        if not self._small:
+            return
+        taken = concat_batches(self._small)
+        self._small.clear()
+        self._small_bytes = 0
+        for piece in cut_rows(taken, self._piece_bytes):
             if not piece.num_rows:
                 continue
             sorted_piece = self._partitioned(piece)
@@ -145,6 +169,7 @@ class ShuffleWriter:
     def finish(self) -> ShuffleFile:
         """Write what waits, and publish the file."""
         context = self._context
+        self._flush_small()
         inline = b""
         if self._ipc is None and self._waiting_bytes <= self._inline_bytes:
             inline = self._whole_in_memory()
@@ -177,9 +202,11 @@ class ShuffleWriter:
 
     def _partitioned(self, rows: pa.RecordBatch) -> _Piece:
         partitions = self._exchange.partitions
-        if partitions == 1:
+        if partitions == 1 and len(self._schema) == len(self._given_schema):
             return _Piece(rows, np.array([0, rows.num_rows]))
         found = self._exchange.partitioning.assign(rows)
+        if found.words is not None:
+            rows = pa.RecordBatch.from_arrays([*rows.columns, pa.array(found.words)], schema=self._schema)
         if found.hashes is not None:
             self._heavy.add(found.hashes, found.numbers)
         # Stable: rows of a partition keep their order, so that every attempt writes the same.

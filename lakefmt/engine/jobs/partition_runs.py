@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 __all__ = [
+    "FINEST_SLICES",
     "PARTITION_BYTES",
     "PartitionRun",
     "choose_partition_count",
     "choose_partition_runs",
     "split_heavy_run",
     "split_run",
+    "split_sorted_run",
 ]
 
 PARTITION_BYTES = 64 << 20
 """What a task is given to read of an exchange, about, where its memory allows."""
 
+FINEST_SLICES = 256
+"""So many slices a partition may be cut in."""
+
 _HEAVY = 3  # times the target: from there on a partition is cut, where the job says it may be
 _MOST_PARTITIONS = 4096
-_FINEST = 256  # slices of one partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class PartitionRun:
         start: the first partition.
         stop: the one after the last.
         roots: outputs of those parts of the stage before alone (``Source.root``), half-open; None for all.
-        slices: of the rows only those whose keys fall in slice ``slices[0]`` of ``slices[1]``, by bits of the hash that
-            did not choose the partition; None for all rows.
+        slices: of the rows only those whose keys fall in slice ``slices[0]`` of ``slices[1]``: by bits of the hash that
+            did not choose the partition, or in a range exchange by their order; None for all rows.
     """
 
     start: int
@@ -132,10 +136,18 @@ def split_run(run: PartitionRun) -> list[PartitionRun]:
 
     The latter gives up where a slice is so fine that what is left is one key, most likely: none then.
     """
+    which, of = run.slices or (0, 1)
+    return _halves(run, ((which, 2 * of), (which + of, 2 * of)))
+
+
+def split_sorted_run(run: PartitionRun) -> list[PartitionRun]:
+    """Cut a run of a range exchange in two: between partitions, else in the order of its keys; none as in ``split_run``."""
+    which, of = run.slices or (0, 1)
+    return _halves(run, ((2 * which, 2 * of), (2 * which + 1, 2 * of)))
+
+
+def _halves(run: PartitionRun, slices: Sequence[tuple[int, int]]) -> list[PartitionRun]:
     middle = (run.start + run.stop) // 2
     if middle > run.start:
         return [replace(run, stop=middle), replace(run, start=middle)]
-    which, of = run.slices or (0, 1)
-    if of >= _FINEST:
-        return []
-    return [replace(run, slices=(which + piece * of, 2 * of)) for piece in (0, 1)]
+    return [replace(run, slices=each) for each in slices if each[1] <= FINEST_SLICES]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.read import read_batches
+from lakefmt.engine.sources.row_source import RowSample
 from lakefmt.engine.tasks.threads import ThreadExecutor
 from lakefmt.errors import LakefmtError
 from lakefmt.store.sent_store import SentStore
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakefmt.engine.read_task import ReadSpec, ReadTask
-    from lakefmt.engine.sources.row_source import RowReader
+    from lakefmt.engine.sources.row_source import RowReader, RowSampler
     from lakefmt.engine.tasks.task import TaskContext
     from lakefmt.store.contract import Store
 
@@ -27,6 +28,8 @@ _MOST_BYTES = 64 << 20  # of files, as they are encoded, that a task reads
 _LEAST_BYTES = 4 << 20
 _MOST_FILES = 1000
 _DECODED = 3
+_SAMPLED_FILES = 8  # of a run, at least, and one in so many
+_SAMPLED_GROUPS = 4  # one in so many of a file's row groups, two at least
 
 
 def _unknown() -> int | None:
@@ -64,6 +67,11 @@ class DataFileRows:
     def reader(self) -> RowReader:
         """What reads the parts."""
         return _ReadFiles(SentStore(self.store), self.spec, self.table, self.version)
+
+    @property
+    def sampler(self) -> RowSampler:
+        """What reads a few row groups of the parts."""
+        return _SampleFiles(_ReadFiles(SentStore(self.store), self.spec, self.table, self.version))
 
     @property
     def only_threads(self) -> str | None:
@@ -145,3 +153,30 @@ class _ReadFiles:
             raise
         finally:
             executor.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _SampleFiles:
+    """Reads some row groups of some files of a run, as far apart as they can be: rows in order are sampled evenly, too."""
+
+    files: _ReadFiles
+
+    def __call__(self, part: tuple[ReadTask, ...], columns: Sequence[str], context: TaskContext) -> RowSample:
+        store = self.files.store.store
+        step = max(1, len(part) // max(_SAMPLED_FILES, len(part) // _SAMPLED_FILES))
+        chosen: list[ReadTask] = []
+        read = of = 0.0  # bytes, by files' lengths
+        for task in part[step // 2 :: step]:
+            there = range(len(load_footer(store, task.key, task.size_bytes).row_counts))
+            groups = there if task.row_groups is None else task.row_groups
+            if not groups:
+                continue
+            apart = max(1, min(len(groups) // 2, _SAMPLED_GROUPS))
+            some = groups[apart // 2 :: apart]
+            chosen.append(replace(task, row_groups=some))
+            read += task.size_bytes * len(some) / len(there)
+            of += task.size_bytes * len(groups) / len(there)
+        whole = of if step == 1 else float(sum(task.size_bytes for task in part))
+        few = replace(self.files, spec=replace(self.files.spec, columns=tuple(columns)))
+        share = read / whole if read else 1.0
+        return RowSample(few(tuple(chosen), context), share, int(whole) * _DECODED)

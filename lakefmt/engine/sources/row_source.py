@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
     from lakefmt.engine.tasks.task import TaskContext
 
-__all__ = ["RowReader", "RowSource"]
+__all__ = ["RowReader", "RowSample", "RowSampler", "RowSource"]
 
 
 class RowReader(Protocol):
@@ -19,6 +20,28 @@ class RowReader(Protocol):
 
     def __call__(self, part: Any, context: TaskContext) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSample:
+    """Rows of a part that were read to learn what the part is like.
+
+    Attributes:
+        batches: the rows, of some columns.
+        share: they are about so much of the part's rows, above 0 up to 1, and come from all over it.
+        part_bytes: that all rows of the part take in memory, about.
+    """
+
+    batches: Iterable[pa.RecordBatch]
+    share: float
+    part_bytes: int
+
+
+class RowSampler(Protocol):
+    """Reads a little of a part; goes to workers as a value."""
+
+    def __call__(self, part: Any, columns: Sequence[str], context: TaskContext) -> RowSample:
+        """Return rows of a part with these columns."""
 
 
 class RowSource(Protocol):
@@ -31,6 +54,10 @@ class RowSource(Protocol):
     @property
     def reader(self) -> RowReader:
         """What reads its parts."""
+
+    @property
+    def sampler(self) -> RowSampler:
+        """What reads a little of them."""
 
     @property
     def only_threads(self) -> str | None:

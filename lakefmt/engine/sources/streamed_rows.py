@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
+from lakefmt.engine.sources.row_source import RowSample
 from lakefmt.engine.sources.row_tables import cut_into_tables
 from lakefmt.errors import ObjectNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from lakefmt.engine.sources.row_source import RowReader
+    from lakefmt.engine.sources.row_source import RowReader, RowSampler
     from lakefmt.engine.tasks.task import TaskContext
 
 __all__ = ["StreamedRows"]
@@ -41,6 +42,11 @@ class StreamedRows:
     def reader(self) -> RowReader:
         """What reads the parts."""
         return _read_part
+
+    @property
+    def sampler(self) -> RowSampler:
+        """What looks at the parts' rows: all of them, which are in memory or mapped."""
+        return _sample_part
 
     @property
     def only_threads(self) -> str | None:
@@ -117,7 +123,19 @@ def _write(table: pa.Table, path: Path) -> _RowsOfFile:
 
 
 def _read_part(part: _Part, context: TaskContext) -> Iterator[pa.RecordBatch]:
-    table = part if isinstance(part, pa.Table) else part.read()
+    return _batches(_table(part), context)
+
+
+def _sample_part(part: _Part, columns: Sequence[str], context: TaskContext) -> RowSample:
+    table = _table(part)
+    return RowSample(_batches(table.select(list(columns)), context), 1.0, table.nbytes)
+
+
+def _table(part: _Part) -> pa.Table:
+    return part if isinstance(part, pa.Table) else part.read()
+
+
+def _batches(table: pa.Table, context: TaskContext) -> Iterator[pa.RecordBatch]:
     for batch in table.to_batches():
         context.check_cancelled()
         yield batch

@@ -49,7 +49,7 @@ def executor(request):
     made.close()
 
 
-def files_of(table: pa.Table, folder: Path, columns=None) -> DataFileRows:
+def files_of(table: pa.Table, folder: Path) -> DataFileRows:
     folder.mkdir(exist_ok=True)
     for number in range(3):
         path = folder / f"{number}.parquet"
@@ -58,7 +58,7 @@ def files_of(table: pa.Table, folder: Path, columns=None) -> DataFileRows:
     tasks = [ReadTask(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
     size = sum(task.size_bytes for task in tasks)
     return DataFileRows(
-        open_store(folder), ReadSpec(table.schema, table.schema, columns), "a table", 0, size, lambda: tasks
+        open_store(folder), ReadSpec(table.schema, table.schema), "a table", 0, size, lambda: tasks
     )
 
 
@@ -113,16 +113,11 @@ def test_repartition_brings_equal_keys_together(tmp_path, executor, kind):
 )
 def test_a_sort_is_that_of_duckdb(tmp_path, executor, kind, keys):
     source = files_of(TABLE, tmp_path / "files") if kind == "files" else rows_of(TABLE)
-    key_source = (
-        files_of(TABLE, tmp_path / "files", tuple(key.column for key in keys)) if kind == "files" else None
-    )
     job = sort_job(
         source,
         keys,
         all_in_order,
         parallelism=2,
-        key_source=key_source,
-        size_bytes=TABLE.nbytes,
         target_bytes=30_000,
     )
     found, _ = run(job, executor)
@@ -136,7 +131,7 @@ def test_a_sort_is_that_of_duckdb(tmp_path, executor, kind, keys):
 
 def sorted_numbers(numbers, executor, function=all_in_order, **more):
     table = TABLE.slice(0, len(numbers)).set_column(1, "k", pa.array(numbers))
-    job = sort_job(rows_of(table), (SortKey("k"),), function, parallelism=2, size_bytes=table.nbytes, **more)
+    job = sort_job(rows_of(table), (SortKey("k"),), function, parallelism=2, **more)
     return run(job, executor)
 
 
@@ -166,13 +161,73 @@ def test_a_partition_larger_than_memory_is_cut_on_disk(tmp_path):
         return table
 
     table = TABLE.set_column(1, "k", pa.array(numbers))
-    job = sort_job(
-        rows_of(table), (SortKey("k"),), watching, parallelism=2, size_bytes=1, target_bytes=1 << 30
-    )
+    job = sort_job(rows_of(table), (SortKey("k"),), watching, parallelism=2, target_bytes=1 << 30)
     found, _ = run(job, executor)
     executor.close()
     assert pa.concat_tables(found)["k"].to_pylist() == list(range(ROWS))
     assert any("cut0" in name for name in cuts)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_stream_that_can_be_read_once_is_sorted(executor, is_kept):
+    once = iter([TABLE.to_batches(max_chunksize=700)])
+    source = StreamedRows(TABLE.schema, lambda: (batch for batch in next(once)), 1_000, "a stream")
+    with job_folder() as folder:
+        job = sort_job(
+            source,
+            (SortKey("t"), SortKey("n", descending=True)),
+            all_in_order,
+            parallelism=2,
+            folder=folder if is_kept else None,
+            target_bytes=30_000,
+        )
+        found = list(run_job(job, executor, folder=folder))
+    assert len(found) > 4
+    wanted = TABLE.sort_by([("t", "ascending"), ("n", "descending")])["n"]
+    assert pa.concat_tables(found)["n"].to_pylist() == wanted.to_pylist()
+
+
+class TooManyAtOnce:
+    """Fails on more rows than so many as if they were too much, wherever it runs."""
+
+    def __init__(self, most_rows: int) -> None:
+        self.most_rows = most_rows
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], context: TaskContext) -> pa.Table:
+        table = pa.Table.from_batches(batches, TABLE.schema)
+        if table.num_rows > self.most_rows:
+            raise OutOfMemoryError("Too many rows")
+        return table
+
+
+@pytest.mark.parametrize("keys", ["each its own", "one in nine rows of ten"])
+def test_a_sorted_partition_that_is_too_much_for_the_function_is_cut_in_its_order(executor, keys):
+    numbers = draw.permutation(ROWS) if keys == "each its own" else np.where(draw.random(ROWS) < 0.9, 7, 9)
+    found, metrics = sorted_numbers(numbers, executor, TooManyAtOnce(700))
+    whole = pa.concat_tables(found)
+    by = [("k", "ascending"), ("n", "ascending")]
+    wanted = TABLE.set_column(1, "k", pa.array(numbers)).sort_by(by)
+    assert whole.select(["k", "n"]).equals(wanted.select(["k", "n"]))
+    assert metrics.stages[2].splits >= 8
+    assert max(table.num_rows for table in found) <= 700
+
+
+def test_a_sort_that_is_too_much_for_one_row_is_told_with_what_it_read():
+    executor = ThreadExecutor(1)
+    with pytest.raises(OutOfMemoryError) as caught:
+        sorted_numbers(range(5), executor, TooManyAtOnce(0))
+    executor.close()
+    assert "keys of slice" in caught.value.hint
+    assert "in the order of k" in caught.value.hint
+
+
+def test_rows_in_order_already_are_cut_evenly_by_a_sample_of_the_files(tmp_path, executor):
+    source = files_of(TABLE, tmp_path / "files")
+    job = sort_job(source, (SortKey("n"),), all_in_order, parallelism=2, target_bytes=30_000)
+    found, metrics = run(job, executor)
+    assert pa.concat_tables(found)["n"].to_pylist() == list(range(ROWS))
+    assert metrics.stages[0].rows_in < ROWS, "a part of the row groups tells enough"
+    assert max(table.num_rows for table in found) < 3 * ROWS / len(found)
 
 
 def test_one_key_alone_larger_than_memory_is_handed_on_unsorted():

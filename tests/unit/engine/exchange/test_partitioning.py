@@ -149,18 +149,36 @@ def test_equal_keys_keep_their_places():
 @pytest.mark.parametrize("keys", [("k",), ("t",), ("t", "k")])
 def test_partitions_are_in_the_order_of_their_keys(keys):
     draw = np.random.default_rng(3)
-    numbers = draw.integers(0, 500, 20_000)
+    numbers = draw.integers(0, 500, 40_000)
     rows = pa.record_batch({"k": numbers, "t": [f"a common beginning {n % 97:03}" for n in numbers]})
     by = tuple(SortKey(key, descending=key == "t") for key in keys)
     found = sort_keys_of(rows, by)
     partitioning = RangePartitioning(
-        by, choose_bounds([(found.take(draw.integers(0, 20_000, 1_000)), 20_000)], 8)
+        by, choose_bounds([(found.take(draw.integers(0, 40_000, 3_000)), 40_000)], 24)
     )
-    assert 6 <= partitioning.partitions <= 16
-    numbers = partitioning.assign(rows).numbers
-    wanted = [sum(bound <= found.key(row) for bound in partitioning.bounds.keys) for row in range(20_000)]
+    assert 16 <= partitioning.partitions <= 48
+    assigned = partitioning.assign(rows)
+    numbers = assigned.numbers
+    wanted = [sum(bound <= found.key(row) for bound in partitioning.bounds.keys) for row in range(40_000)]
     assert numbers.tolist() == wanted
-    assert max(np.bincount(numbers)) < 2 * 20_000 / 8
+    assert max(np.bincount(numbers)) < 2 * 40_000 / 24
+
+
+@pytest.mark.parametrize("name", ["numbers", "texts"])
+def test_words_of_a_partition_tell_more_than_its_keys_have_in_common(name):
+    draw = np.random.default_rng(3)
+    numbers = draw.integers(0, 100_000, 5_000)
+    rows = pa.record_batch(
+        {"k": numbers if name == "numbers" else [f"https://a.example/{n:06}" for n in numbers]}
+    )
+    keys = sort_keys_of(rows, [SortKey("k")])
+    partitioning = RangePartitioning((SortKey("k"),), choose_bounds([(keys, 5_000)], 8))
+    assigned = partitioning.assign(rows)
+    for part in range(1, partitioning.partitions - 1):
+        mine = np.flatnonzero(assigned.numbers == part)
+        order = mine[np.argsort(assigned.words[mine], kind="stable")]
+        assert (np.diff(numbers[order]) >= 0).all()
+        assert len(np.unique(assigned.words[mine])) == len(np.unique(numbers[mine]))
 
 
 def test_a_heavy_key_has_a_partition_of_its_own():
