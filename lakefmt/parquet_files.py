@@ -1,8 +1,6 @@
 """Opening Parquet files whose footers nobody vouches for: what pyarrow takes on trust is looked at first.
 
-Not everything can be: pyarrow ends the process when it is asked for the metadata of a column chunk (``row_group(i).column(j)``)
-whose size statistics or type contradict the schema, in C++, before anything of it can be looked at. Reading such a
-column is an error like any other.
+What footers say of column chunks is read in ``parquet_chunks``: pyarrow's objects for them end the process over some.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.engine.old_calendar import find_old_calendar
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError, StoreError
+from lakefmt.parquet_chunks import ColumnChunks
 from lakefmt.parquet_files import open_parquet_file
 
 if TYPE_CHECKING:
@@ -106,8 +107,13 @@ class Footer:
         return [leaf for leaf in leaves if columns.column(leaf).physical_type in _SPLIT_INTEGERS]
 
     @cached_value
+    def chunks(self) -> ColumnChunks:
+        """What is said of the column chunks."""
+        return ColumnChunks(self.metadata)
+
+    @cached_value
     def splits_integers(self) -> bool:
-        """Whether columns other than floats are in BYTE_STREAM_SPLIT, which DuckDB 1.5 cannot decode."""
+        """Whether columns other than floats may be in BYTE_STREAM_SPLIT, which DuckDB 1.5 cannot decode."""
         return splits_any(self.integer_leaves, self.metadata)
 
     @cached_value
@@ -243,11 +249,10 @@ def tells_of_shapes(metadata: Any) -> bool:
 
 
 def splits_any(leaves: list[int], metadata: Any) -> bool:
-    """Whether one of some leaf columns is in BYTE_STREAM_SPLIT; a writer is told so for a column, not for a row group."""
+    """Whether one of some leaf columns may be in BYTE_STREAM_SPLIT; a writer is told so for a column, not for a row group."""
     if not leaves or not metadata.num_row_groups:
         return False
-    group = metadata.row_group(0)
-    return any("BYTE_STREAM_SPLIT" in group.column(leaf).encodings for leaf in leaves)
+    return ColumnChunks(metadata).may_split_bytes(leaves)
 
 
 def _store_number(store: Store, key: str) -> int:

@@ -178,15 +178,10 @@ def _field_id(field: pa.Field[Any]) -> bytes | None:
 
 def _has_small_dictionary(footer: Footer, position: int) -> bool:
     leaf = footer.first_leaves[position]
-    metadata = footer.metadata
-    size = values = 0
-    for group in range(metadata.num_row_groups):
-        chunk = metadata.row_group(group).column(leaf)
-        if not chunk.has_dictionary_page:
-            return False
-        size += chunk.total_uncompressed_size
-        values += chunk.num_values
-    return size < _DICTIONARY_BYTES * values
+    pages = footer.chunks.pages(leaf)
+    if pages is None or not all(pages.has_dictionary):
+        return False
+    return sum(pages.uncompressed_bytes) < _DICTIONARY_BYTES * sum(pages.num_values)
 
 
 def _adapt_struct(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -> Any:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from lakefmt.arrow_values import array_of, scalar_of
 from lakefmt.engine.footers import count_leaves
 from lakefmt.engine.projection import find_column, find_field, is_variant, repeat_value
+from lakefmt.parquet_bounds import decode_bounds
 
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
@@ -87,10 +88,7 @@ def has_float_bounds(footer: Footer, task: ReadTask, spec: ReadSpec) -> bool:
         if found is None or not _holds_floats(found.type):
             continue
         leaves = range(footer.first_leaves[found.position], footer.first_leaves[found.position + 1])
-        groups = range(len(footer.row_counts))
-        if any(
-            footer.metadata.row_group(group).column(leaf).is_stats_set for group in groups for leaf in leaves
-        ):
+        if any(_may_have_statistics(footer, leaf) for leaf in leaves):
             return True
     return False
 
@@ -106,47 +104,23 @@ def _leaf_bounds(footer: Footer, leaf: int, kind: pa.DataType, *, float_bounds_h
 
 
 def _load_bounds(footer: Footer, leaf: int, kind: pa.DataType) -> GroupBounds:
-    least, greatest, nulls = [], [], []
-    for group in range(len(footer.row_counts)):
-        statistics = footer.metadata.row_group(group).column(leaf).statistics
-        has_bounds = statistics is not None and statistics.has_min_max
-        least.append(_bound(statistics.min_raw, kind) if has_bounds else None)
-        greatest.append(_bound(statistics.max_raw, kind) if has_bounds else None)
-        nulls.append(statistics.null_count if statistics is not None and statistics.has_null_count else None)
+    counts = array_of(footer.row_counts, pa.int64())
+    found = footer.chunks.statistics(leaf)
+    if found is None:
+        nothing = repeat_value(scalar_of(None, kind), len(counts))
+        return GroupBounds(nothing, nothing, cast("Any", pa.nulls)(len(counts), pa.int64()), counts)
+    physical_type = footer.metadata.schema.column(leaf).physical_type
     return GroupBounds(
-        minimum=_bound_array(least, kind),
-        maximum=_bound_array(greatest, kind),
-        null_count=array_of(nulls, pa.int64()),
-        num_records=array_of(footer.row_counts, pa.int64()),
+        minimum=decode_bounds(found.least, physical_type, kind),
+        maximum=decode_bounds(found.greatest, physical_type, kind),
+        null_count=array_of(found.null_counts, pa.int64()),
+        num_records=counts,
     )
 
 
-def _bound(raw: Any, kind: pa.DataType) -> Any:
-    """Return a raw bound (int, float, bytes) if it can be used for this type."""
-    if _is_signed_number(kind):
-        return raw if isinstance(raw, int) else None
-    if pa.types.is_floating(kind):
-        return raw if isinstance(raw, float) and raw == raw else None  # noqa: PLR0124 (NaN bounds nothing)
-    if pa.types.is_string(kind):
-        try:
-            return raw.decode() if isinstance(raw, bytes) else None
-        except UnicodeDecodeError:
-            return None  # cut by its writer in the middle of a character
-    return None
-
-
-def _bound_array(bounds: list[Any], kind: pa.DataType) -> Any:
-    if pa.types.is_date32(kind):
-        return array_of(bounds, pa.int32()).cast(kind)
-    if pa.types.is_timestamp(kind):
-        return array_of(bounds, pa.int64()).cast(kind)
-    return array_of(bounds, kind)
-
-
-def _is_signed_number(kind: pa.DataType) -> bool:
-    kinds = pa.types
-    # A timestamp's bound is in the file's unit, which its type as read tells, except INT96, which has no bounds.
-    return kinds.is_signed_integer(kind) or kinds.is_date32(kind) or kinds.is_timestamp(kind)
+def _may_have_statistics(footer: Footer, leaf: int) -> bool:
+    found = footer.chunks.statistics(leaf)
+    return found is None or any(found.present)
 
 
 def _find_leaf(

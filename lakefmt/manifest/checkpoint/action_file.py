@@ -17,6 +17,8 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.databases import reading_files, relation_to_table
 from lakefmt.errors import CorruptTableError, ObjectNotFoundError
+from lakefmt.parquet_bounds import decode_bounds
+from lakefmt.parquet_chunks import ColumnChunks
 from lakefmt.parquet_files import open_parquet_file
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     import pyarrow.parquet as pq
 
+    from lakefmt.parquet_chunks import LeafStatistics
     from lakefmt.schema import FieldPath
     from lakefmt.store import Store
 
@@ -90,6 +93,10 @@ class ActionFile:
         return {path: i for i, path in enumerate(paths) if times[path] == 1}
 
     @cached_value
+    def _chunks(self) -> ColumnChunks:
+        return ColumnChunks(self.metadata)
+
+    @cached_value
     def row_counts(self) -> list[int]:
         """Rows of each row group."""
         return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
@@ -111,10 +118,18 @@ class ActionFile:
             fields = found if pa.types.is_struct(found) else pa.schema([])
         return cast("pa.DataType", found)
 
-    def statistics(self, path: FieldPath, group: int) -> Any:
-        """Return pyarrow's statistics of a leaf column in a row group, None where there are none."""
+    def statistics(self, path: FieldPath) -> LeafStatistics | None:
+        """Return what the footer's statistics say of a leaf column, None where they say nothing."""
         leaf = self.leaves.get(".".join(path))
-        return None if leaf is None else self.metadata.row_group(group).column(leaf).statistics
+        return None if leaf is None else self._chunks.statistics(leaf)
+
+    def bounds(self, path: FieldPath, encoded: Sequence[bytes | None]) -> Any:
+        """Return bounds of a leaf column, as its statistics have them, as an array of its type, null where unknown."""
+        return decode_bounds(
+            encoded,
+            self.metadata.schema.column(self.leaves[".".join(path)]).physical_type,
+            cast("pa.DataType", self.type_of(path)),
+        )
 
     def groups_with(self, path: FieldPath) -> tuple[int, ...]:
         """Return the row groups in which a leaf column may have a value that is not null."""
@@ -124,8 +139,8 @@ class ActionFile:
 
     def null_count(self, path: FieldPath, group: int) -> int | None:
         """Return how many rows of a group have no value in a leaf column, None where the footer does not say."""
-        found = self.statistics(path, group)
-        return int(found.null_count) if found is not None and found.has_null_count else None
+        found = self.statistics(path)
+        return None if found is None else found.null_counts[group]
 
     def read(self, paths: Sequence[FieldPath], groups: Sequence[int]) -> dict[FieldPath, Any]:
         """Return columns that the file has, one chunked array each over the rows of the groups."""

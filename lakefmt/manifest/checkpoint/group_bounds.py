@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pyarrow as pa
 
-from lakefmt.arrow_values import array_of
 from lakefmt.manifest.statistics_reader import Bounds, as_bounds, has_bounds, locate_column, sound_bounds
 from lakefmt.schema.arrow import arrow_type_of
 from lakefmt.schema.types import PrimitiveType
@@ -53,8 +52,8 @@ def bounds_of_groups(
             least = ("add", "stats_parsed", "minValues", *physical)
             greatest = ("add", "stats_parsed", "maxValues", *physical)
         kind = arrow_type_of(field.type)
-        minimum = as_bounds(_ends(file, groups, least, "min"), kind)
-        maximum = as_bounds(_ends(file, groups, greatest, "max"), kind)
+        minimum = as_bounds(_ends(file, groups, least, "least"), kind)
+        maximum = as_bounds(_ends(file, groups, greatest, "greatest"), kind)
         minimum, maximum = sound_bounds(field, minimum, maximum)
         unknown = cast("Any", pa.nulls)(len(groups), pa.int64())
         return Bounds(minimum, maximum, unknown, unknown, cast("Any", pa.nulls)(len(groups), pa.bool_()))
@@ -62,23 +61,16 @@ def bounds_of_groups(
     return bounds_of
 
 
-def _ends(file: ActionFile, groups: Sequence[int], path: FieldPath, end: str) -> Any:
+def _ends(file: ActionFile, groups: Sequence[int], path: FieldPath, end: Literal["least", "greatest"]) -> Any:
     kind = file.type_of(path)
     if kind is None or pa.types.is_nested(kind):
         return cast("Any", pa.nulls)(len(groups), pa.null())
-    values: list[Any] = []
-    for group in groups:
-        found = file.statistics(path, group)
-        known = found is not None and found.has_min_max and found.has_null_count
-        # Rows that are no adds have no statistics either; every other row must have them.
-        if not known or found.null_count != file.null_count(_PATH, group):
-            values.append(None)
-            continue
-        try:
-            values.append(getattr(found, end))
-        except (ValueError, OverflowError, pa.ArrowException):  # a day past the year 9999, text that is cut
-            values.append(None)
-    try:
-        return array_of(values, kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+    found, adds = file.statistics(path), file.statistics(_PATH)
+    if found is None or adds is None:
         return cast("Any", pa.nulls)(len(groups), kind)
+    ends, nulls = getattr(found, end), found.null_counts
+    # Rows that are no adds have no statistics either; every other row must have them.
+    known = [nulls[group] is not None and nulls[group] == adds.null_counts[group] for group in groups]
+    return file.bounds(
+        path, [ends[group] if there else None for group, there in zip(groups, known, strict=True)]
+    )
