@@ -92,6 +92,15 @@ def test_operators_are_a_tree_of_values(tables):
     assert str(top).splitlines()[-1].lstrip("└─ ").startswith(scan)
 
 
+def test_scans_name_their_tables_and_of_folders_within_others_the_innermost(tables):
+    waiting, scans = [explained(tables, "SELECT t.id FROM t JOIN u ON t.id = u.id").operators], []
+    while waiting:
+        operator = waiting.pop()
+        waiting.extend(operator.children)
+        scans += [operator.details.get("Table")] * ("PARQUET" in operator.name)
+    assert sorted(scans) == ["t", "u"]
+
+
 def test_spill_is_told(tables):
     explanation = explained(tables, "SELECT * FROM large ORDER BY s", memory_limit="70MB")
     assert explanation.rows == 1_000_000
