@@ -300,7 +300,8 @@ def _forget_lock() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_lock)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_lock)
 
 
 def _first_line(error: Exception) -> str:

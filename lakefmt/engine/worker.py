@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import os
 import queue
 import signal
@@ -44,8 +43,7 @@ _IDLE_S = 0.5
 def main() -> None:
     """Be a worker of the process at the other end of the socket."""
     signal.signal(signal.SIGINT, _go_on)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as the driver blocked it until here
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as the driver blocked it until here
     with contextlib.suppress(Exception):  # standard error may be closed
         faulthandler.enable()
     with contextlib.suppress(OSError):
@@ -65,6 +63,8 @@ def _die_with(lifeline: int) -> None:
     """Have the system send SIGIO, whose default action is the end of the process, when the pipe's other end is closed."""
     os.set_inheritable(lifeline, False)
     if sys.platform == "linux":  # elsewhere SIGIO is ignored by default
+        import fcntl
+
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)

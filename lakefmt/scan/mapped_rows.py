@@ -17,6 +17,7 @@ from lakefmt.engine.jobs.rows import open_rows
 from lakefmt.engine.memory import parse_memory_limit, parse_result_limit
 from lakefmt.engine.parquet_reader import concat_rows
 from lakefmt.engine.tasks import ThreadExecutor
+from lakefmt.engine.tasks.executor import has_worker_processes
 from lakefmt.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -290,6 +291,8 @@ def _choose_executor(source: RowSource, options: MapOptions) -> tuple[ExecutorKi
         return options.executor, "as asked for"
     if source.only_threads is not None:
         return "threads", source.only_threads
+    if not has_worker_processes():
+        return "threads", "this system has no worker processes"
     return "processes", "Python functions in one process wait for one another"
 
 

@@ -150,7 +150,7 @@ class Scan:
                 first, on threads as it has become.
             executor: ``"processes"``: worker processes of this machine, which run Python at the same time;
                 ``"threads"`` of this process, which suits functions that spend their time in native code. None: processes,
-                unless they cannot reach the table.
+                unless they cannot reach the table, or the system has none (Windows).
             workers: so many tasks at a time; None for one a core.
             memory_limit: for all of them together (``"2GB"``, ``0.5`` of this machine's); None for 70 % of it.
             batch_rows: the function is given so many rows at most.

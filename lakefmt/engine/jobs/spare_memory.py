@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from lakefmt.engine.tasks.executor import has_worker_processes
 
 if TYPE_CHECKING:
     from lakefmt.engine.jobs.stage import Stage
@@ -27,7 +28,7 @@ class SpareMemory:
 
     def __init__(self, executor: Executor, *, may_move: bool) -> None:
         self._executor = executor
-        self._moves = may_move and executor.resources.kind == "threads" and os.name == "posix"
+        self._moves = may_move and executor.resources.kind == "threads" and has_worker_processes()
         self._other: Executor | None = None
 
     def has_more_for(self, stage: Stage) -> bool:

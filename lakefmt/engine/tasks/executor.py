@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -12,9 +13,18 @@ if TYPE_CHECKING:
 
     from lakefmt.engine.tasks.task import Task
 
-__all__ = ["Executor", "Resources", "TaskFuture"]
+__all__ = ["Executor", "Resources", "TaskFuture", "has_worker_processes"]
 
 R = TypeVar("R")
+
+
+def has_worker_processes() -> bool:
+    """Whether this system can run worker processes: Windows cannot.
+
+    A worker is handed its end of a socket and of a pipe as descriptors, starts with Ctrl-C blocked, and has to end with a
+    driver that is killed; on Windows none of these is there, and what would stand for them is not built.
+    """
+    return hasattr(signal, "pthread_sigmask")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ time in the system.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from itertools import count
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lakefmt.databases import available_cores
 from lakefmt.engine.memory import default_memory_limit
 from lakefmt.engine.tasks.answers import encode_task, outcome
-from lakefmt.engine.tasks.executor import Resources
+from lakefmt.engine.tasks.executor import Resources, has_worker_processes
 from lakefmt.engine.tasks.failures import sentence
 from lakefmt.engine.tasks.task_threads import TaskThreads
 from lakefmt.engine.tasks.worker_pool import workers
@@ -46,15 +45,16 @@ class ProcessExecutor:
         grace_s: a cancelled task that does not end by itself for so many seconds is ended with its process.
 
     Raises:
-        UnsupportedFeatureError: this system has no way to hand a socket to a child.
+        UnsupportedFeatureError: this system has none.
     """
 
     def __init__(
         self, parallelism: int | None = None, memory_bytes: int | None = None, *, grace_s: float = _GRACE_S
     ) -> None:
-        if os.name != "posix":
+        if not has_worker_processes():
             raise UnsupportedFeatureError(
-                "Worker processes need a POSIX system", hint="Run tasks on threads: executor='threads'"
+                "Worker processes need a POSIX system",
+                hint="Leave executor out, or write executor='threads'; on Windows, WSL has worker processes",
             )
         cores = available_cores()
         parallelism = parallelism or cores
