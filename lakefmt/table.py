@@ -142,7 +142,9 @@ class Table:
         """Describe a read; nothing is read until the result is asked for. No row order is promised.
 
         Args:
-            columns: names, in the order wanted; None for all.
+            columns: names, in the order wanted; None for all. Where the table tracks its rows
+                (``delta.enableRowTracking``) also ``_row_id``, which a row keeps wherever it moves, and
+                ``_row_commit_version``, the version that last inserted or updated it; neither is part of all.
             where: one SQL expression in DuckDB's dialect (``"fare > 10 AND city = 'Bern'"``) or an expression made
                 with ``lakefmt.col``; rows for which it is true are kept.
             params: values for ``?`` (a sequence) or ``$name`` (a mapping) in ``where``.

@@ -5,7 +5,7 @@ The engine knows Arrow batches, files and tasks, never tables; ``scan`` and ``tx
 
 from lakefmt.engine.progress import ProgressSink, show_progress
 from lakefmt.engine.read import count_footer_rows, count_matching, read_batches, read_table
-from lakefmt.engine.read_task import PresentRows, ReadSpec, ReadTask, RowSelection
+from lakefmt.engine.read_task import NumberedColumn, PresentRows, ReadSpec, ReadTask, RowSelection
 from lakefmt.engine.statistics import StatisticsCollector
 from lakefmt.engine.tasks import Executor, ThreadExecutor
 from lakefmt.engine.write import DataFileWriter, FileNamer, WriteSpec, WrittenFile, discard_files, write_files
@@ -14,6 +14,7 @@ __all__ = [
     "DataFileWriter",
     "Executor",
     "FileNamer",
+    "NumberedColumn",
     "PresentRows",
     "ProgressSink",
     "ReadSpec",

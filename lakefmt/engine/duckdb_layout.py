@@ -70,7 +70,7 @@ def _expression(footer: Footer, spec: ReadSpec, name: str, *, float_bounds_hold:
         # This library's writer puts the log's value into the file as well, where DuckDB reads it quickest.
         written = column is not None and column.is_plain and column.name == name
         return quote_identifier(name) if written else None
-    if holds_variants(field):
+    if holds_variants(field) or name in spec.numbered_names:
         raise _NoExpression
     if column is None:
         if not field.nullable or (kind := duckdb_name_of(field.type)) is None:

@@ -46,6 +46,8 @@ def can_read_with_duckdb(store: Store, files: Sequence[tuple[ReadTask, Footer]],
     if not all(duckdb_name_of(value.type) and _is_within_pythons_dates(value) for value in first):
         return False
     needed = dict.fromkeys((*spec.result_schema.names, *spec.predicate_columns))
+    if not spec.numbered_names.isdisjoint(needed):
+        return False
     fields = [spec.physical_field(name) for name in needed if name not in spec.partition_columns]
     if not fields or not all(duckdb_name_of(field.type) for field in fields):
         return False

@@ -258,7 +258,37 @@ class _OpenFile:
         return sum(self._footer.row_counts[group] for group in groups)
 
     def _load(self, groups: tuple[int, ...], names: Sequence[str]) -> dict[str, Any]:
-        """Read columns that the file has, as they are in it."""
+        """Return columns that the file has, as they are in it, and those that follow from the task's numbers."""
+        columns = self._read_columns(groups, names)
+        for column, number in zip(self._spec.numbered, self._task.numbers, strict=True):
+            if column.name in names:
+                given = self._numbers(groups, number, by_position=column.by_position)
+                columns[column.name] = self._filled(column.name, columns.get(column.name), given)
+        return columns
+
+    def _numbers(self, groups: tuple[int, ...], number: int, *, by_position: bool) -> Any:
+        """Return for each row of the row groups the number that the task gives it."""
+        if not by_position:
+            return repeat_value(pa.scalar(number, pa.int64()), self._num_rows(groups))
+        arrow: Any = pa
+        return pa.concat_arrays(
+            [
+                arrow.arange(number + first, number + first + length).cast(pa.int64())
+                for first, length in self._spans(groups)
+            ]
+        )
+
+    def _filled(self, name: str, kept: Any, given: Any) -> Any:
+        """Return what the file keeps of a numbered column, elsewhere what is given."""
+        if kept is None:
+            return pa.chunked_array([given])
+        import pyarrow.compute as pc
+
+        physical = self._spec.physical_field(name).with_name(name)
+        kept = adapt(kept, physical, key=self._task.key, by_id=self._spec.match_by_id)
+        return pc.coalesce(kept, pa.chunked_array([given]))
+
+    def _read_columns(self, groups: tuple[int, ...], names: Sequence[str]) -> dict[str, Any]:
         found = {name: column for name in names if (column := self._columns.get(name)) is not None}
         if not found:
             return {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lakefmt.expressions import Predicate
     from lakefmt.store.contract import Store
 
-__all__ = ["PresentRows", "ReadSpec", "ReadTask", "RowSelection"]
+__all__ = ["NumberedColumn", "PresentRows", "ReadSpec", "ReadTask", "RowSelection"]
 
 
 class RowSelection(Protocol):
@@ -44,6 +44,19 @@ class PresentRows(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NumberedColumn:
+    """A column of int64 that is never null: where a file keeps no value for a row, it follows from the task's number.
+
+    Attributes:
+        name: in ``ReadSpec.schema``; files may keep values under the name of ``ReadSpec.physical``.
+        by_position: the row's place in the file, from 0, is added to the number.
+    """
+
+    name: str
+    by_position: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReadTask:
     """A data file, or some of its row groups.
 
@@ -55,6 +68,7 @@ class ReadTask:
         rows: the rows that are there; None for all.
         float_bounds_hold: footer bounds of floating-point columns hold for NaN too, because the file is known to
             keep no bounds on columns with NaN (as this library's writer does). Foreign writers leave NaN out.
+        numbers: one for each of ``ReadSpec.numbered``.
     """
 
     key: str
@@ -63,6 +77,7 @@ class ReadTask:
     row_groups: range | None = None
     rows: RowSelection | None = None
     float_bounds_hold: bool = False
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,7 @@ class ReadSpec:
         predicate: rows to return; None for all.
         partition_columns: names of the columns whose value stands in the task, never in the file.
         match_by_id: columns are found by field id (column mapping mode "id") rather than by name.
+        numbered: the columns whose values a file may leave to the number in its task.
         pruner: row groups in which it is true for no row may be left out; rows of the others are not looked at. None
             for none. Beside a predicate it means nothing: that prunes by itself.
     """
@@ -86,6 +102,7 @@ class ReadSpec:
     predicate: Predicate | None = None
     partition_columns: tuple[str, ...] = ()
     match_by_id: bool = False
+    numbered: tuple[NumberedColumn, ...] = ()
     pruner: Predicate | None = None
 
     @cached_value
@@ -94,6 +111,11 @@ class ReadSpec:
         if self.columns is None:
             return self.schema
         return pa.schema([self.schema.field(name) for name in self.columns])
+
+    @cached_value
+    def numbered_names(self) -> frozenset[str]:
+        """The names of the numbered columns."""
+        return frozenset([column.name for column in self.numbered])
 
     @cached_value
     def predicate_columns(self) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ def choose_row_groups(footer: Footer, task: ReadTask, spec: ReadSpec) -> RowGrou
 
     def bounds_of(column: Column) -> GroupBounds | None:
         name = column.path[0]
+        if name in spec.numbered_names:
+            return None  # the footer counts as null what the task's number stands for
         if name in spec.partition_columns:
             return _constant_bounds(footer, task.partition_values[spec.partition_columns.index(name)])
         field = spec.physical_field(name)

@@ -48,7 +48,7 @@ class WriteSpec:
     """How to lay out what is written.
 
     Attributes:
-        schema: physical columns with ``PARQUET:field_id`` metadata on every field, partition columns last.
+        schema: physical columns with ``PARQUET:field_id`` metadata on every field of the table's, partition columns last.
         name_file: gives a new file its key, from its partition values and its number within this write.
         partition_columns: names (of ``schema``) of the columns to cut by.
         source_columns: the batches' names for the columns of ``schema``, in that order; None where they are equal.

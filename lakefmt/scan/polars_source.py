@@ -91,6 +91,8 @@ def _prune(plan: ScanPlan, predicate: pl.Expr) -> ScanPlan:
     if getattr(predicate, "_skip_batch_predicate", None) is None or not columns:
         return plan
     snapshot = plan.snapshot
+    if not all(name in snapshot.schema for name in columns):
+        return plan  # no statistics tell of row ids
     pruner = _PolarsPruner(predicate, columns, snapshot.schema, snapshot.partition_columns)
     if plan.predicate is None and plan.files is snapshot.files:
         return replace(plan, files=snapshot.choose_files(pruner))

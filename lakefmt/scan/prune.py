@@ -157,7 +157,11 @@ class _PartitionValues:
 
     def other_paths(self, predicate: Predicate) -> list[FieldPath]:
         """Return the columns that only statistics can tell of."""
-        return [path for path in predicate.bounded_columns() if path[0] not in self.columns]
+        return [
+            path
+            for path in predicate.bounded_columns()
+            if path[0] not in self.columns and path[0] in self.schema
+        ]
 
     def bounds_of(self, column: Column) -> Bounds | None:
         """Return what the partition values tell of a column, None for other columns."""
@@ -190,6 +194,8 @@ def _all_bounds(
     statistics = files.statistics(schema, paths, counts=counts)
 
     def bounds_of(column: Column) -> Bounds | None:
+        if column.path[0] not in schema:
+            return None  # a row id: no statistics tell of it
         return partitions.bounds_of(column) or statistics.bounds(column.path)
 
     return bounds_of

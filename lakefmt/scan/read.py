@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
+
 from lakefmt import engine
 from lakefmt.engine import ReadSpec, ReadTask
 from lakefmt.errors import LakefmtError
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.scan.locate import locate_all
+from lakefmt.scan.row_ids import file_numbers, numbered_columns
 from lakefmt.scan.row_selection import vector_selections
 from lakefmt.schema import file_arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    import pyarrow as pa
 
     from lakefmt.manifest import FileList
     from lakefmt.scan.plan import ScanPlan
@@ -90,29 +91,56 @@ def count_matching(store: Store, plan: ScanPlan) -> int:
 
 
 def read_spec(plan: ScanPlan) -> ReadSpec:
-    """Return what the engine must know of the table: logical and physical columns, predicate, partitioning."""
+    """Return what the engine must know of the table: logical and physical columns, predicate, partitioning.
+
+    Raises CorruptTableError where row ids are read and the table does not say how files call them.
+    """
     snapshot = plan.snapshot
+    schema, physical = snapshot.schema.to_arrow(), file_arrow_schema(snapshot.schema)
+    numbered = numbered_columns(plan)
+    for column, stored in numbered:
+        field = plan.schema.find(column.name)
+        nullable = field is not None and field.nullable
+        schema = schema.append(pa.field(column.name, pa.int64(), nullable=nullable))
+        physical = physical.append(pa.field(stored, pa.int64()))
     return ReadSpec(
-        schema=snapshot.schema.to_arrow(),
-        physical=file_arrow_schema(snapshot.schema),
+        schema=schema,
+        physical=physical,
         columns=tuple(plan.schema.names),
         predicate=plan.predicate,
         partition_columns=snapshot.partition_columns,
         match_by_id=snapshot.schema.column_mapping == "id",
+        numbered=tuple([column for column, _ in numbered]),
     )
 
 
 def plan_tasks(store: Store, plan: ScanPlan) -> Iterator[ReadTask]:
-    """Yield a task for each of the plan's files."""
+    """Yield a task for each of the plan's files. Raises CorruptTableError where row ids are read and a file has none."""
+    numbered = [column for column, _ in numbered_columns(plan)]
     for start in range(0, plan.files.num_files, TASKS_AT_ONCE):
         files = type(plan.files)(plan.files.table.slice(start, TASKS_AT_ONCE))
-        yield from plan_file_tasks(store, files, plan.snapshot.schema, plan.snapshot.partition_columns)
+        numbers = file_numbers(files, numbered, plan.snapshot)
+        yield from plan_file_tasks(
+            store, files, plan.snapshot.schema, plan.snapshot.partition_columns, numbers
+        )
 
 
 def plan_file_tasks(
-    store: Store, files: FileList, schema: Schema, partition_columns: Sequence[str]
+    store: Store,
+    files: FileList,
+    schema: Schema,
+    partition_columns: Sequence[str],
+    numbers: Sequence[tuple[int, ...]] | None = None,
 ) -> Iterator[ReadTask]:
-    """Yield a task for each of some files; ``partition_columns`` are in the order of their partition values."""
+    """Yield a task for each of some files.
+
+    Args:
+        store: the table's.
+        files: the files.
+        schema: has the partition columns.
+        partition_columns: in the order of their partition values.
+        numbers: those of each file, for numbered columns of the read; None for no such columns.
+    """
     import pyarrow.compute as pc
 
     table = files.table
@@ -135,6 +163,7 @@ def plan_file_tasks(
             partition_values=tuple(values[number] for values in partitions),
             rows=selection,
             float_bounds_hold=hold,
+            numbers=() if numbers is None else numbers[number],
         )
 
 

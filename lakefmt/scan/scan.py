@@ -16,6 +16,7 @@ from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.scan.count import count_rows
 from lakefmt.scan.plan import ScanPlan, choose_columns, plan_scan
 from lakefmt.scan.read import read_batches, read_table
+from lakefmt.scan.row_ids import check_tracked, readable_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,12 +60,16 @@ class Scan:
         self._snapshot = snapshot
         self._limit = limit
         self._result_bytes = parse_result_limit(result_memory_limit)
-        self.schema: Schema = choose_columns(
-            snapshot.schema, columns, table=store.uri, version=snapshot.version
-        )
-        self.predicate: Predicate | None = (
-            None if where is None else parse_predicate(where, snapshot.schema, params, table=store.uri)
-        )
+        self.schema: Schema = snapshot.schema
+        self.predicate: Predicate | None = None
+        if columns is not None or where is not None:
+            readable = readable_columns(snapshot)
+            if columns is not None:
+                self.schema = choose_columns(readable, columns, table=store.uri, version=snapshot.version)
+                check_tracked(snapshot, self.schema.names)
+            if where is not None:
+                self.predicate = parse_predicate(where, readable, params, table=store.uri)
+                check_tracked(snapshot, self.predicate.columns)
 
     @cached_value
     def plan(self) -> ScanPlan:

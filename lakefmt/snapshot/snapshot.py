@@ -16,6 +16,7 @@ from lakefmt.log.commit_times import InCommitTimestamps, load_commit_info
 from lakefmt.log.features import check_readable, column_mapping_of
 from lakefmt.log.listing import find_commit_file
 from lakefmt.log.paths import LogFile, LogFileKind, commit_key
+from lakefmt.log.row_tracking import RowTracking
 from lakefmt.manifest.checkpoint import Checkpoint
 from lakefmt.manifest.checkpoint.content import CheckpointContent
 from lakefmt.manifest.file_list import FileList
@@ -167,6 +168,11 @@ class Snapshot:
     def written_ms(self) -> int:
         """When its commit file was written, milliseconds since the epoch: by this age a log is cleaned."""
         return self._written_ms
+
+    @cached_value
+    def row_tracking(self) -> RowTracking | None:
+        """Where files keep the ids of moved rows, None where rows are not promised to keep theirs."""
+        return RowTracking.of(self.protocol, self.metadata, table=self.table_uri, version=self.version)
 
     @cached_value
     def in_commit_timestamps(self) -> InCommitTimestamps | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from lakefmt import engine
 from lakefmt.scan.plan import ScanPlan
 from lakefmt.scan.read import plan_tasks, read_spec
+from lakefmt.scan.row_ids import moved_rows_schema
 from lakefmt.txn.data_files import plan_write, to_add
 from lakefmt.txn.row_map import ROW_MAP_SCHEMA, MappedRows, write_row_map
 from lakefmt.txn.staging import load_file_rows
@@ -87,17 +88,18 @@ def _partitions(files: FileList) -> list[FileList]:
 
 
 def _read(writer: Writer, snapshot: Snapshot, files: FileList) -> pa.Table:
-    plan = ScanPlan(snapshot, snapshot.schema, None, files)
+    schema = moved_rows_schema(snapshot)
+    plan = ScanPlan(snapshot, schema, None, files)
     tasks = plan_tasks(writer.store, plan)
     batches = list(engine.read_batches(writer.store, tasks, read_spec(plan), in_order=True))
-    return pa.Table.from_batches(batches, snapshot.schema.to_arrow())
+    return pa.Table.from_batches(batches, schema.to_arrow())
 
 
 def _write(
     writer: Writer, snapshot: Snapshot, rows: pa.Table, num_outputs: int
 ) -> tuple[list[AddFile], list[int]]:
     """Write the rows; return the files, and how many rows there are up to the end of each."""
-    spec = plan_write(snapshot, writer.environment)
+    spec = plan_write(snapshot, writer.environment, moved=True)
     now_ms = writer.environment.now_ms()
     cuts = [rows.num_rows * place // num_outputs for place in range(num_outputs + 1)]
     written = [

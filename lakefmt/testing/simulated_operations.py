@@ -132,8 +132,8 @@ def rewrite_files(writer: SimulatedWriter) -> None:
     table, base = writer.table, writer.snapshot()
     sort_by = table.draw.choice((None, "id"))
     num_outputs = table.draw.randint(1, 2)
-    if not base.files.num_files or base.properties.enable_row_tracking:
-        return  # rows that are tracked cannot be moved yet
+    if not base.files.num_files:
+        return
     attempt = table.begin("rewrite", base.version)
 
     def work(to: Writer) -> tuple[Snapshot, int]:

@@ -27,6 +27,7 @@ import pyarrow as pa
 from lakefmt.errors import CorruptTableError, VersionNotFoundError
 from lakefmt.log.paths import commit_key
 from lakefmt.scan import Scan
+from lakefmt.scan.row_ids import ROW_COMMIT_VERSION, ROW_ID
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store.memory import MemoryStore
 from lakefmt.testing.fault_store import FaultStore, LateWrites
@@ -40,9 +41,11 @@ from lakefmt.txn.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from lakefmt.snapshot import Snapshot
+    from lakefmt.store import Store
     from lakefmt.testing.log_replay import LogicalFile, ReplayedVersion
 
-__all__ = ["JournalingStore", "SimulatedTable", "check_order", "check_row_ids"]
+__all__ = ["JournalingStore", "SimulatedTable", "check_order", "check_row_ids", "check_rows_are_known_again"]
 
 _COMMIT = re.compile(r"_delta_log/(\d{20})\.json")
 _SCHEMA = pa.schema([pa.field("id", pa.int64())])
@@ -224,6 +227,7 @@ class SimulatedTable:
     def _check_loading(self, versions: Sequence[ReplayedVersion], model: TableModel) -> None:
         """Load the newest version and a few others as a user would."""
         some = self.draw.sample(range(len(versions)), min(_VERSIONS_LOADED, len(versions)))
+        tracked: dict[int, tuple[int, int]] = {}
         for number in {model.newest, *some}:
             version = versions[number]
             try:
@@ -242,11 +246,36 @@ class SimulatedTable:
                 raise ModelViolationError(f"version {number} has other transaction ids than JSON says")
             if dict(snapshot.metadata.configuration) != version.configuration:
                 raise ModelViolationError(f"version {number} has other properties than JSON says")
+            if snapshot.row_tracking is not None:
+                check_rows_are_known_again(self.store, snapshot, tracked)
         newest = load_snapshot(self.store)
         if newest.version != model.newest:
             raise ModelViolationError(f"the newest version is {model.newest}, not {newest.version}")
         rows: list[Any] = Scan(self.store, newest).to_arrow()["id"].to_pylist()
         model.check_rows(newest.version, rows)
+
+
+def check_rows_are_known_again(store: Store, snapshot: Snapshot, tracked: dict[int, tuple[int, int]]) -> None:
+    """Check that every row has the id and the commit version that it had in other versions, and no other row that id.
+
+    Args:
+        store: the table's.
+        snapshot: a version.
+        tracked: by the row's column ``id`` what it had; grows.
+
+    Raises:
+        ModelViolationError: it does not.
+    """
+    rows = Scan(store, snapshot, columns=["id", ROW_ID, ROW_COMMIT_VERSION]).to_arrow()
+    columns: list[list[Any]] = [column.to_pylist() for column in rows.columns]
+    if len(set(columns[1])) < rows.num_rows:
+        raise ModelViolationError(f"two rows of version {snapshot.version} have one row id")
+    for name, row_id, version in zip(*columns, strict=True):
+        if tracked.setdefault(name, (row_id, version)) != (row_id, version):
+            raise ModelViolationError(
+                f"row {name} of version {snapshot.version} has id {row_id} and commit version {version}, and had "
+                f"{tracked[name]} in another version"
+            )
 
 
 def check_order(versions: Sequence[ReplayedVersion]) -> None:

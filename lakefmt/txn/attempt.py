@@ -46,16 +46,18 @@ def complete(changes: Changes, base: Snapshot, now_ms: int, txn_id: str) -> Comm
     version = base.version + 1
     protocol = base.protocol if changes.protocol is None else changes.protocol
     metadata = base.metadata if changes.metadata is None else changes.metadata
+    # Files with the ids of their rows in them (``Transaction.stage_rewrite``).
+    moved = frozenset([each.file.path for rewrite in changes.rewrites for each in rewrite.outputs])
     dated = _date(protocol, metadata, base.table_uri, version)
     if not dated:
-        return number_rows(_commit(changes, now_ms, None, txn_id), base, protocol, metadata)
+        return number_rows(_commit(changes, now_ms, None, txn_id), base, protocol, metadata, moved)
     # Of a version without in-commit timestamp this is its file's time, which the first one has to be past.
     moment_ms = max(now_ms, base.timestamp_ms + 1)
     if changes.metadata is not None:
         kept = _enablement(base, metadata, version, moment_ms)
         configuration: dict[str, str] = {**metadata.configuration, **kept}
         changes = replace(changes, metadata=replace(metadata, configuration=configuration))
-    return number_rows(_commit(changes, now_ms, moment_ms, txn_id), base, protocol, metadata)
+    return number_rows(_commit(changes, now_ms, moment_ms, txn_id), base, protocol, metadata, moved)
 
 
 def complete_first(changes: Changes, now_ms: int, txn_id: str, *, table: str) -> Commit:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from lakefmt.engine import WriteSpec
 from lakefmt.errors import CorruptTableError
 from lakefmt.log import AddFile
@@ -22,8 +24,6 @@ from lakefmt.schema import physical_arrow_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pyarrow as pa
-
     from lakefmt.engine import WrittenFile
     from lakefmt.schema import FieldPath
     from lakefmt.snapshot import Snapshot
@@ -32,11 +32,25 @@ if TYPE_CHECKING:
 __all__ = ["plan_write", "to_add"]
 
 
-def plan_write(snapshot: Snapshot, environment: Environment) -> WriteSpec:
-    """Return how this table's data files are laid out, named for one transaction that starts now."""
+def plan_write(snapshot: Snapshot, environment: Environment, *, moved: bool = False) -> WriteSpec:
+    """Return how this table's data files are laid out, named for one transaction that starts now.
+
+    Args:
+        snapshot: the version that files are written for.
+        environment: clock and ids.
+        moved: the rows come from other files of the table, in the columns of ``moved_rows_schema``: where the table
+            tracks its rows, with their ids and commit versions, null for those that the commit is to give.
+
+    Raises:
+        CorruptTableError: the table contradicts itself.
+    """
     schema, partition_columns, properties = snapshot.schema, snapshot.partition_columns, snapshot.properties
     ordered = [n for n in schema.names if n not in partition_columns] + list(partition_columns)
     physical = physical_arrow_schema(schema.select(ordered), snapshot.field_ids)
+    if moved and (tracking := snapshot.row_tracking) is not None:
+        # Without a number, as Spark writes them: whoever reads by numbers does not see them.
+        for name in (tracking.row_id_column, tracking.commit_version_column):
+            physical = physical.insert(len(physical) - len(partition_columns), pa.field(name, pa.int64()))
     return WriteSpec(
         schema=physical,
         partition_columns=partition_columns,

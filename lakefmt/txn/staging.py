@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lakefmt.txn.row_changes import Rewrite
 
 __all__ = [
+    "check_row_ids_kept",
     "discard_outputs",
     "discard_staged",
     "discard_vectors",
@@ -105,6 +106,28 @@ def load_file_rows(store: Store, snapshot: Snapshot, paths: Collection[str]) -> 
             hint="Name files by their path in the log, column log_path of files()",
         )
     return [_rows(store, *found[path]) for path in wanted]
+
+
+def check_row_ids_kept(store: Store, snapshot: Snapshot, outputs: Sequence[AddFile]) -> None:
+    """Raise InvalidInputError where a table tracks its rows and a file that rows were moved to has no room for their ids.
+
+    Only footers are looked at, of tables that track their rows alone.
+    """
+    tracking = snapshot.row_tracking
+    if tracking is None:
+        return
+    from lakefmt.engine.footers import load_footer
+
+    for file in outputs:
+        names = load_footer(store, locate(store, file.path), file.size_bytes).schema.names
+        if not {tracking.row_id_column, tracking.commit_version_column}.issubset(names):
+            raise InvalidInputError(
+                "The table tracks its rows (delta.enableRowTracking), and a file that rows are moved to lacks their ids",
+                table=store.uri,
+                version=snapshot.version,
+                path=file.path,
+                hint="Read the rows in the columns of moved_rows_schema, and write them by plan_write(moved=True)",
+            )
 
 
 def load_rows(store: Store, file: AddFile | RemoveFile, num_rows: int) -> DeletedRows:

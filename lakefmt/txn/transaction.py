@@ -20,7 +20,7 @@ from lakefmt.txn.data_files import to_add
 from lakefmt.txn.once import parse_txn
 from lakefmt.txn.row_changes import FileRows, Rewrite, RowDelete
 from lakefmt.txn.row_map import RowsInOrder
-from lakefmt.txn.staging import load_file_rows, stage_row_changes
+from lakefmt.txn.staging import check_row_ids_kept, load_file_rows, stage_row_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -163,13 +163,15 @@ class Transaction:
 
         Args:
             inputs: paths of files of the version.
-            outputs: the files written for this, with ``numRecords`` in their statistics; they are deleted once the
-                commit has certainly failed.
+            outputs: the files written for this, with ``numRecords`` in their statistics, and with the ids of the rows
+                where the table tracks them (``plan_write(moved=True)``); they are deleted once the commit has certainly
+                failed.
             row_map: where the rows went; None if they were kept in order: the outputs one after the other hold the rows
                 of the inputs one after the other.
 
         Raises:
-            InvalidInputError: an input is no file of the version or changed here already, rows are not as many.
+            InvalidInputError: an input is no file of the version or changed here already, rows are not as many, or have
+                lost their ids.
             CorruptTableError, StoreError: a vector of an input cannot be read.
         """
         self._take(inputs)
@@ -182,6 +184,7 @@ class Transaction:
                 table=self.snapshot.table_uri,
                 path=files[counts.index(None)].path,
             )
+        check_row_ids_kept(self._writer.store, self.snapshot, files)
         in_order = RowsInOrder(tuple((each.num_rows, each.deleted) for each in before), tuple(counts))
         rewrite = Rewrite(
             inputs=before,

@@ -13,6 +13,8 @@ from lakefmt.txn.writer import Writer
 NUM_ROWS = 60_000
 
 
+TRACKED = {"delta.enableRowTracking": True}
+
 STEPS = {"vectors in the log": 5_000, "vectors in files": 7}
 """Every how many rows are deleted."""
 
@@ -28,6 +30,20 @@ def test_deletes_that_were_joined_and_carried_over_a_compaction(tmp_path, reader
     rows = write_raced(uri, step)
     assert lakefmt.open(uri).count() == rows.num_rows
     assert_same_rows(reader.read(uri), rows)
+
+
+def test_rows_that_were_moved_with_their_ids(tmp_path, reader, assert_same_rows):
+    uri = str(tmp_path / "table")
+    table = lakefmt.create(
+        uri, {"id": pa.int64(), "part": pa.string()}, partition_by="part", properties=TRACKED
+    )
+    rows = pa.table({"id": range(8), "part": ["a", "b"] * 4})
+    table.append(rows.slice(0, 4))
+    table.append(rows.slice(4))
+    rewrite_table(Writer(table._store), table.snapshot, sort_by="id")
+    assert_same_rows(reader.read(uri), rows)
+    shown = lakefmt.open(uri).scan(columns=["id", "_row_commit_version"], where="part = 'b'").to_arrow()
+    assert dict(zip(*shown.to_pydict().values(), strict=True)) == {1: 1, 3: 1, 5: 2, 7: 2}
 
 
 def write_raced(uri: str, step: int) -> pa.Table:

@@ -8,6 +8,11 @@ from lakefmt.errors import InvalidInputError, LakefmtError, TableExistsError
 from lakefmt.log import Metadata
 from lakefmt.log.features import protocol_for
 from lakefmt.log.listing import is_table
+from lakefmt.log.row_tracking import (
+    COMMIT_VERSION_COLUMN_PROPERTY,
+    ROW_ID_COLUMN_PROPERTY,
+    is_row_tracking_enabled,
+)
 from lakefmt.schema import (
     FIELD_IDS_PROPERTY,
     DecimalType,
@@ -81,12 +86,10 @@ def plan_create(
         error.table = error.table or table
         raise
     configuration[FIELD_IDS_PROPERTY] = assign_field_ids(fields).encode()
-    if configuration.get("delta.enableRowTracking", "false").lower() == "true":
+    if is_row_tracking_enabled(protocol, configuration):
         # Where files keep ids of rows that were moved into them; no column of the table may have these names, ever.
-        configuration["delta.rowTracking.materializedRowIdColumnName"] = f"_row-id-col-{environment.new_id()}"
-        configuration["delta.rowTracking.materializedRowCommitVersionColumnName"] = (
-            f"_row-commit-version-col-{environment.new_id()}"
-        )
+        configuration[ROW_ID_COLUMN_PROPERTY] = f"_row-id-col-{environment.new_id()}"
+        configuration[COMMIT_VERSION_COLUMN_PROPERTY] = f"_row-commit-version-col-{environment.new_id()}"
     metadata = Metadata(
         id=environment.new_id(),
         schema_string=format_schema(fields),

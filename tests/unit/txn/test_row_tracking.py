@@ -25,6 +25,7 @@ from lakefmt.txn.transaction import Transaction
 ROWS = pa.table({"id": [1, 2, 3]})
 ON = {"delta.enableRowTracking": True}
 DOMAIN = "delta.rowTracking"
+COLUMNS = [f"delta.rowTracking.materializedRow{name}ColumnName" for name in ("Id", "CommitVersion")]
 
 
 @pytest.fixture
@@ -134,6 +135,22 @@ def test_ids_are_given_as_soon_as_row_tracking_is_listed(store):
     with_feature(store, "rowTracking")
     lakefmt.open(store.uri).append(ROWS)
     assert ids(commit_of(store, 2)) == [(0, 2)]
+
+
+def test_row_tracking_is_switched_on_once_all_files_have_ids_and_not_before(store):
+    lakefmt.create(store.uri, ROWS.schema).append(ROWS)
+    base = load_snapshot(store)
+    features = base.protocol.writer_features | {"rowTracking", "domainMetadata"}
+    protocol = replace(base.protocol, writer_features=features)
+    names = dict(zip(COLUMNS, ("kept ids", "kept versions"), strict=True))
+    configuration = {**base.metadata.configuration, **names, "delta.enableRowTracking": "true"}
+    enabled = Changes("SET", protocol=protocol, metadata=replace(base.metadata, configuration=configuration))
+    with pytest.raises(InvalidInputError, match="have no ids"):
+        commit(Writer(store), base, enabled)
+    after = commit(Writer(store), base, replace(enabled, adds=tuple(base.files.to_adds(data_change=False))))
+    rows = lakefmt.open(store.uri).scan(columns=["id", "_row_id", "_row_commit_version"]).to_arrow()
+    assert rows.to_pydict() == {"id": [1, 2, 3], "_row_id": [0, 1, 2], "_row_commit_version": [2, 2, 2]}
+    assert after.row_tracking.row_id_column == "kept ids"
 
 
 def test_no_ids_while_suspended(store):
