@@ -9,7 +9,7 @@ from lakefmt.engine.exchange import ShuffleInput, write_shuffle_file
 from lakefmt.engine.jobs import TaskOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -24,7 +24,7 @@ __all__ = ["partition_bytes", "shuffle_input", "single_partitions", "write_part"
 
 def write_part(exchange: Exchange, reader: RowReader, part: Any, context: TaskContext) -> TaskOutput:
     """Write the rows of a part for the tasks that read the exchange; the output's value is a ``ShuffleFile``."""
-    counted = _Counted(reader(part, context))
+    counted = _Counted(reader(part, context), context.report_rows)
     file = write_shuffle_file(exchange, counted, context)
     return TaskOutput(file, counted.rows, file.rows, counted.bytes, file.size_bytes)
 
@@ -52,9 +52,10 @@ def single_partitions(rows: ShuffleInput) -> Iterator[tuple[int, ShuffleInput]]:
 
 @dataclass(slots=True)
 class _Counted:
-    """Batches, counted as they pass."""
+    """Batches, counted as they pass, and reported when they have been worked on."""
 
     batches: Iterable[pa.RecordBatch]
+    report_rows: Callable[[int], object]
     rows: int = 0
     bytes: int = 0
 
@@ -63,3 +64,4 @@ class _Counted:
             self.rows += batch.num_rows
             self.bytes += batch.nbytes
             yield batch
+            self.report_rows(self.rows)

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "main"]
 
 _IDLE_S = 0.5
+_REPORT_S = 0.2
 
 
 def main() -> None:
@@ -118,7 +120,7 @@ class Worker:
                 pa.set_cpu_count(resources.threads)
             task = decode_task(parts)
             name = str(task)
-            result = run_task(task, resources, self._cancelled[number].is_set)
+            result = run_task(task, resources, self._cancelled[number].is_set, _Reports(self._connection))
             try:
                 return "done", encode_result(result, task)
             except MemoryError as error:
@@ -142,6 +144,22 @@ class Worker:
                 self._tasks.put((number, resources, parts))
         finally:
             _leave()
+
+
+class _Reports:
+    """Tells the driver how many rows a task has read, a few times a second."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._next_s = time.monotonic() + _REPORT_S
+
+    def __call__(self, rows: int) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + _REPORT_S
+        with contextlib.suppress(OSError):  # nobody is there: the end of this process is near
+            send_message(self._connection, encode(("rows", rows)))
 
 
 def _leave() -> None:

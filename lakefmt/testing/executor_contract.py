@@ -105,6 +105,18 @@ def wait_for(path: str, context: TaskContext) -> str:
     return path
 
 
+def report(path: str, context: TaskContext) -> None:
+    """Say again and again that so many rows were read, until a file is there."""
+    import pathlib
+
+    rows = 0
+    while not pathlib.Path(path).exists():
+        context.check_cancelled()
+        rows = min(rows + 1, 50)
+        context.report_rows(rows)
+        time.sleep(0.002)
+
+
 def touch(path: str, _: TaskContext) -> None:
     import pathlib
 
@@ -307,6 +319,15 @@ class ExecutorContract:
         assert not future.cancel()
         assert future.result() == 9
         assert executor.submit(Task(square, 4, "s", 1)).result(_PATIENCE_S) == 16
+
+    def test_rows_that_a_running_task_reports_are_seen(self, executor: Executor, tmp_path: Path) -> None:
+        future = executor.submit(Task(report, str(tmp_path / "end"), "s", 0))
+        assert future.rows_reported <= 50
+        until(lambda: future.rows_reported == 50)
+        assert not future.done()
+        (tmp_path / "end").touch()
+        future.result(_PATIENCE_S)
+        assert executor.submit(Task(square, 3, "s", 1)).result(_PATIENCE_S) == 9
 
     def test_closing_cancels_what_is_under_way(self, executor: Executor, tmp_path: Path) -> None:
         futures = [executor.submit(Task(wait_for, str(tmp_path / str(n)), "s", n)) for n in range(4)]

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from lakefmt.engine.tasks import Executor, Resources, Task
+    from lakefmt.engine.tasks.executor import TaskFuture
     from lakefmt.testing.task_faults import TaskFaults
 
 __all__ = ["FaultyExecutor"]
@@ -48,7 +47,7 @@ class FaultyExecutor:
         """Those of the executor."""
         return self._executor.resources
 
-    def submit(self, task: Task[R]) -> Future[R]:
+    def submit(self, task: Task[R]) -> TaskFuture[R]:
         """Have a task run with its faults; see ``Executor``."""
         chance = random.Random(f"{self._faults.seed}/files/{task.stage}/{task.number}")  # noqa: S311 - replayed by its seed
         if task.attempt == 0 and chance.random() < self._lost_files:

@@ -59,7 +59,7 @@ class MapTask:
 
     def __call__(self, part: Any, context: TaskContext) -> TaskOutput:
         """Run the task."""
-        counted = _Counted(self.rows.read(part, context))
+        counted = _Counted(self.rows.read(part, context), context)
         tables = self._applied(counted, context)
         if self.combine is not None:
             tables = _combined(tables, self.combine, int(context.memory_bytes * _WAITING_SHARE))
@@ -223,10 +223,11 @@ def _combined(tables: Iterable[pa.Table], combine: RowFunction, most_bytes: int)
 
 
 class _Counted:
-    """Tables, counted as they pass."""
+    """Tables, counted as they pass, and reported when they have been worked on."""
 
-    def __init__(self, tables: Iterator[pa.Table]) -> None:
+    def __init__(self, tables: Iterator[pa.Table], context: TaskContext) -> None:
         self._tables = tables
+        self._report_rows = context.report_rows
         self.rows = self.size = 0
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -234,3 +235,4 @@ class _Counted:
             self.rows += table.num_rows
             self.size += table.nbytes
             yield table
+            self._report_rows(self.rows)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.jobs.measured import MeasuredFunction
 from lakefmt.engine.jobs.metrics import JobMetrics, StageMetrics
+from lakefmt.engine.jobs.progress import JobProgress
 from lakefmt.engine.jobs.spare_memory import SpareMemory
 from lakefmt.engine.jobs.state import JobState
 from lakefmt.engine.jobs.verdict import Verdict
@@ -22,14 +23,12 @@ from lakefmt.errors import InvalidInputError, LakefmtError, LostOutputError, Tas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from concurrent.futures import Future
 
     from lakefmt.engine.jobs.metrics import Usage
     from lakefmt.engine.jobs.stage import Job, Stage, TaskOutput
     from lakefmt.engine.jobs.state import Attempt
     from lakefmt.engine.jobs.verdict import Bounds
-    from lakefmt.engine.progress import ProgressSink
-    from lakefmt.engine.tasks.executor import Executor, Resources
+    from lakefmt.engine.tasks.executor import Executor, Resources, TaskFuture
 
 __all__ = ["describe_resources", "run_job", "start_metrics"]
 
@@ -114,10 +113,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         self._stages = {stage.name: stage for stage in self.metrics.stages}
-        self._running: dict[Future[tuple[TaskOutput, Usage]], Attempt] = {}
+        self._running: dict[TaskFuture[tuple[TaskOutput, Usage]], Attempt] = {}
         self._opened: dict[int, Any] = {}
         self._began = time.perf_counter()
-        self._progress = _Progress(current_sink())
+        self._progress = JobProgress(current_sink())
 
     def results(self) -> Generator[Any, None, None]:
         window = 2 * self.executor.resources.parallelism
@@ -132,8 +131,10 @@ class _Run:
                 assert self.state.is_done, "a job that stands still"  # noqa: S101
                 self._summarize()
                 return
-            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+            wait(self._running, self._progress.pause_s, return_when=FIRST_COMPLETED)
+            for future in [each for each in self._running if each.done()]:
                 self._take(future)
+            self._progress.look(self._running)
             ready.extend(self._opened.pop(attempt.number) for attempt, _ in self.state.take_results())
 
     def _summarize(self) -> None:
@@ -160,7 +161,7 @@ class _Run:
             self._progress.begin(attempt.stage, self.state)
             self._running[self._begin(attempt)] = attempt
 
-    def _begin(self, attempt: Attempt) -> Future[tuple[TaskOutput, Usage]]:
+    def _begin(self, attempt: Attempt) -> TaskFuture[tuple[TaskOutput, Usage]]:
         if not attempt.by_itself:
             return self.executor.submit(self._task(attempt, self.executor.resources, None))
         executor = self.spare.executor_for(attempt.stage)
@@ -184,7 +185,7 @@ class _Run:
             self.folder,
         )
 
-    def _take(self, future: Future[tuple[TaskOutput, Usage]]) -> None:
+    def _take(self, future: TaskFuture[tuple[TaskOutput, Usage]]) -> None:
         attempt = self._running.pop(future)
         stage = self._stages[attempt.stage.name]
         try:
@@ -212,30 +213,7 @@ class _Run:
                 return
             self._opened[attempt.number] = opened
         stage.add(attempt.number, attempt.attempt, output, usage)
-        self._progress.advance(attempt.stage, output.rows_in)
-
-
-class _Progress:
-    """Tells a sink of the rows that stages have read."""
-
-    def __init__(self, sink: ProgressSink | None) -> None:
-        self._sink = sink
-        self._numbers: dict[str, int] = {}
-
-    def begin(self, stage: Stage, state: JobState) -> None:
-        if self._sink is not None and stage.name not in self._numbers:
-            self._numbers[stage.name] = self._sink.start(
-                stage.name, stage.total_rows(state.outputs_read(stage))
-            )
-
-    def advance(self, stage: Stage, rows: int) -> None:
-        if self._sink is not None:
-            self._sink.advance(self._numbers[stage.name], rows)
-
-    def end(self) -> None:
-        if self._sink is not None:
-            for number in self._numbers.values():
-                self._sink.finish(number)
+        self._progress.add(attempt.stage, output.rows_in)
 
 
 def _in_few_words(error: BaseException) -> str:

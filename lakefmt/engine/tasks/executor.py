@@ -59,7 +59,7 @@ class Executor(Protocol):
     def resources(self) -> Resources:
         """What it has."""
 
-    def submit(self, task: Task[R]) -> Future[R]:
+    def submit(self, task: Task[R]) -> TaskFuture[R]:
         """Have a task run once, after those that were submitted before it have begun.
 
         The future's ``result`` raises what the task raised, with a note that names the task: an error of its own kind
@@ -68,6 +68,9 @@ class Executor(Protocol):
 
         The future's ``cancel`` keeps a task from beginning. Of one that runs it asks that it end (and returns False, as
         the standard says): the future is then a ``TaskCancelledError`` unless the task was quicker.
+
+        The future's ``rows_reported`` is what the task said last of the rows it has read (``TaskContext.report_rows``), which
+        may take a fraction of a second to be seen.
 
         Raises:
             InvalidInputError: the executor is closed, or the task cannot be sent to where it would run.
@@ -82,11 +85,19 @@ class TaskFuture(Future[R]):
 
     Args:
         ask_to_end: called by ``cancel`` while the task runs, from any thread, perhaps several times.
+
+    Attributes:
+        rows_reported: rows that the task has read so far, as it says itself.
     """
 
     def __init__(self, ask_to_end: Callable[[], object]) -> None:
         super().__init__()
         self._ask_to_end = ask_to_end
+        self.rows_reported = 0
+
+    def report_rows(self, rows: int) -> None:
+        """Take what the task says of its rows."""
+        self.rows_reported = rows
 
     def cancel(self) -> bool:
         """Keep the task from beginning (True), or ask that it end (False)."""

@@ -22,6 +22,8 @@ from lakefmt.engine.tasks.worker_process import WorkerDiedError
 from lakefmt.errors import TaskCancelledError, UnsupportedFeatureError, WorkerLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakefmt.engine.tasks.executor import TaskFuture
     from lakefmt.engine.tasks.task import Task
     from lakefmt.engine.tasks.worker_process import WorkerProcess
@@ -95,8 +97,8 @@ class _Run:
         self._worker: WorkerProcess | None = None
         self._is_cancelled = False
 
-    def result(self) -> Any:
-        """Run the task on a worker and return its result, or raise its error."""
+    def result(self, report_rows: Callable[[int], None]) -> Any:
+        """Run the task on a worker and return its result, or raise its error; ``report_rows`` is told how far it is."""
         pool = workers()
         try:
             worker = pool.take()
@@ -105,7 +107,9 @@ class _Run:
         with self._lock:
             self._worker = worker
         try:
-            answer = worker.run(self._number, self._resources, self._parts, lambda: self._is_cancelled)
+            answer = worker.run(
+                self._number, self._resources, self._parts, lambda: self._is_cancelled, report_rows
+            )
         except WorkerDiedError:
             exit_code = pool.drop(worker)
             raise self._cancelled() if self._is_cancelled else self._lost(exit_code) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from lakefmt.engine.tasks.failures import explain_failure, name_task
 from lakefmt.engine.tasks.function_error import FunctionError
 from lakefmt.engine.tasks.scratch import Scratch
-from lakefmt.engine.tasks.task import Task, TaskContext
+from lakefmt.engine.tasks.task import Task, TaskContext, tell_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -25,7 +25,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], bool]) -> R:
+def run_task(
+    task: Task[R],
+    resources: Resources,
+    is_cancelled: Callable[[], bool],
+    report_rows: Callable[[int], object],
+) -> R:
     """Run a task in this thread and return its result; raises what ``Executor.submit`` says."""
     scratch = Scratch()
     context = TaskContext(
@@ -37,6 +42,7 @@ def run_task(task: Task[R], resources: Resources, is_cancelled: Callable[[], boo
         task.folder,
         is_cancelled,
         scratch,
+        report_rows,
     )
     try:
         return task.function(task.input, context)
@@ -77,7 +83,7 @@ def map_tasks(
         if len(first) < 2:
             # Starting a thread costs as much as a small task.
             for task in chain(first, tasks):
-                yield run_task(task, resources, _never)
+                yield run_task(task, resources, _never, tell_nobody)
             return
         tasks = chain(first, tasks)
     pending: deque[Future[R]] = deque()

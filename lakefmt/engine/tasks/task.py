@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
     from lakefmt.engine.tasks.scratch import Scratch
 
-__all__ = ["Task", "TaskContext"]
+__all__ = ["Task", "TaskContext", "tell_nobody"]
 
 R = TypeVar("R")
+
+
+def tell_nobody(_: int) -> None:
+    """Take what a task reports where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class TaskContext:
             named by stage, number and attempt, and published by an atomic rename.
         is_cancelled: whether nobody waits for the result any more; any thread may ask.
         scratch: gives a local folder for what does not outlive the attempt, such as spilled rows.
+        report_rows: is told how many rows the task has read so far, from the thread it runs in, between batches; whoever
+            waits for the task sees it on the future, a moment later.
     """
 
     stage: str
@@ -41,6 +47,7 @@ class TaskContext:
     folder: str
     is_cancelled: Callable[[], bool] = field(repr=False, compare=False)
     scratch: Scratch = field(repr=False, compare=False)
+    report_rows: Callable[[int], object] = field(default=tell_nobody, repr=False, compare=False)
 
     def check_cancelled(self) -> None:
         """Go on, or end here because the job is over; long tasks ask between batches.

@@ -36,11 +36,13 @@ class TaskThreads:
         self._threads: Threads | None = None
         self._unsettled: set[TaskFuture[Any]] = set()
 
-    def submit(self, call: Callable[[], R], ask_to_end: Callable[[], object]) -> TaskFuture[R]:
+    def submit(
+        self, call: Callable[[Callable[[int], None]], R], ask_to_end: Callable[[], object]
+    ) -> TaskFuture[R]:
         """Have ``call`` made, after those before it have begun.
 
         Args:
-            call: raises the error that the future is to raise.
+            call: raises the error that the future is to raise; given is what takes the rows that the task reports.
             ask_to_end: called where the future is cancelled while the call is made.
 
         Raises:
@@ -77,12 +79,12 @@ class TaskThreads:
             future.forget_in_child()
         self._unsettled = set()
 
-    def _settle(self, future: TaskFuture[R], call: Callable[[], R]) -> None:
+    def _settle(self, future: TaskFuture[R], call: Callable[[Callable[[int], None]], R]) -> None:
         try:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                result = call()
+                result = call(future.report_rows)
             except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
                 future.set_exception(error)
             else:

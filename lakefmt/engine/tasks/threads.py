@@ -13,6 +13,8 @@ from lakefmt.engine.tasks.run import run_task
 from lakefmt.engine.tasks.task_threads import TaskThreads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakefmt.engine.tasks.executor import TaskFuture
     from lakefmt.engine.tasks.task import Task
 
@@ -56,9 +58,9 @@ class ThreadExecutor:
         self._threads.close()
 
 
-def _run(task: Task[R], resources: Resources, wish: _Wish) -> R:
+def _run(task: Task[R], resources: Resources, wish: _Wish, report_rows: Callable[[int], None]) -> R:
     try:
-        return run_task(task, resources, wish.was_made)
+        return run_task(task, resources, wish.was_made, report_rows)
     except Exception:
         raise
     except BaseException as error:

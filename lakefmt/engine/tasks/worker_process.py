@@ -102,7 +102,12 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def run(
-        self, number: int, resources: Resources, task: Sequence[Part], is_cancelled: Callable[[], bool]
+        self,
+        number: int,
+        resources: Resources,
+        task: Sequence[Part],
+        is_cancelled: Callable[[], bool],
+        report_rows: Callable[[int], None],
     ) -> Answer | None:
         """Have a task run, wait for it, and return its answer; None where it was cancelled before it was sent.
 
@@ -111,6 +116,7 @@ class WorkerProcess:
             resources: of the executor.
             task: encoded.
             is_cancelled: whether the task is not wanted any more. Whoever makes it so then calls ``ask_to_end``.
+            report_rows: is told of the rows that the task has read so far.
 
         Raises:
             WorkerDiedError: it died before the answer was whole.
@@ -124,14 +130,17 @@ class WorkerProcess:
                 self._running = number
                 send_message(self._connection, [*encode(("run", number, changed, resources)), *task])
             self._surroundings = surroundings
-            first, *parts = receive_message(self._connection)
+            while True:
+                first, *parts = receive_message(self._connection)
+                kind, value = decode([first])
+                if kind != "rows":
+                    return kind, parts
+                report_rows(value)
         except (EOFError, OSError) as error:
             raise WorkerDiedError(self.wait()) from error
         finally:
             with self._lock:
                 self._running = None
-        kind, _ = decode([first])
-        return kind, parts
 
     def ask_to_end(self, number: int) -> None:
         """Tell the process that the task of a run should end, if that is what it runs."""

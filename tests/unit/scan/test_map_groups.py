@@ -6,6 +6,7 @@ import collections
 import os
 import resource
 import tempfile
+import time
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -232,6 +233,33 @@ def test_progress_of_each_stage_is_told_with_what_there_is_to_do(trips):
         trips.scan(where="id < 5").map_batches(lambda t: t, executor="threads").to_arrow()
     assert told.started == {"map": None}
     assert told.rows == {"map": 5}
+
+
+@BOTH
+def test_progress_moves_while_a_task_runs(trips, tmp_path, executor):
+    flag = str(tmp_path / "told")
+
+    class Telling(Told):
+        def advance(self, number, rows):
+            super().advance(number, rows)
+            open(flag, "w").close()  # noqa: PTH123
+
+    def slow_until_told(rows):
+        told = os.path.exists(flag)  # noqa: PTH110 - sent by value
+        time.sleep(0 if told else 0.01)
+        return pa.table({"told": [told]})
+
+    sink = Telling()
+    with lakefmt.show_progress(sink):
+        mapped = trips.scan().map_batches(
+            slow_until_told, {"told": pa.bool_()}, executor=executor, batch_rows=20
+        )
+        told = mapped.explain(analyze=True).metrics
+        assert len(told.stages[0].tasks) == 1
+        os.remove(flag)  # noqa: PTH107
+        rows = mapped.to_arrow()["told"].to_pylist()
+    assert (rows[0], rows[-1], len(rows)) == (False, True, 1000)
+    assert sink.rows == {"map": 40_000}
 
 
 def test_full_disk_under_an_exchange_is_a_typed_error_that_names_what_was_read(trips):

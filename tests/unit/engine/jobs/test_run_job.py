@@ -238,7 +238,34 @@ def test_job_tells_progress_to_who_asked(executor):
     sink = Sink()
     with lakefmt.show_progress(sink):
         results(Job((work(lambda part, context: part, range(3), total_rows=lambda _: 3),)), executor)
-    assert sink.told == [("work", 3), (7, 1), (7, 1), (7, 1), 7]
+    assert (sink.told[0], sink.told[-1]) == (("work", 3), 7)
+    assert sum(rows for _, rows in sink.told[1:-1]) == 3
+
+
+def test_rows_of_an_attempt_that_fails_are_told_once(executor):
+    told = []
+
+    class Sink:
+        def start(self, what, total_rows):
+            return 0
+
+        def advance(self, number, rows):
+            told.append(rows)
+
+        def finish(self, number):
+            pass
+
+    def fail_when_told(part, context):
+        if context.attempt:
+            return TaskOutput(part, rows_in=10)
+        while not told:
+            context.report_rows(7)
+            time.sleep(0.002)
+        raise StoreError("slow down")
+
+    with lakefmt.show_progress(Sink()):
+        results(Job((Stage("work", fail_when_told, lambda _: [1]),)), executor)
+    assert told == [7, 3]
 
 
 def test_metrics_add_up_and_print_a_line_a_stage(executor):
