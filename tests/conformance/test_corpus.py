@@ -14,6 +14,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from conformance.corpus import BROKEN, BY_NAME, CORPUS, EMPTY, NOT_COMPARED, REFUSED, WRONG_STATISTICS
 
@@ -58,6 +59,21 @@ def test_table_has_exactly_its_files_and_rows(name):
     found = (table.version, table.files().num_rows, table.to_arrow().num_rows, table.count())
     assert found == (entry["version"], entry["files"], entry["rows"], entry["rows"])
     assert list(table.partition_columns) == entry["partition_columns"]
+
+
+@pytest.mark.parametrize("name", [name for name in READABLE if "rowTracking" in BY_NAME[name]["features"]])
+def test_rows_have_the_ids_that_follow_from_their_files(name):
+    table = open_table(name)
+    files = table.snapshot.files.table
+    expected = []
+    for path, first, version in zip(
+        *(files[column].to_pylist() for column in ("path", "base_row_id", "default_row_commit_version")),
+        strict=True,
+    ):
+        num_rows = pq.read_metadata(CORPUS / BY_NAME[name]["table"] / path).num_rows
+        expected += [(first + row, version) for row in range(num_rows)]
+    rows = table.scan(columns=["_row_id", "_row_commit_version"]).to_arrow()
+    assert sorted(zip(*rows.to_pydict().values(), strict=True)) == sorted(expected)
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name in READABLE])

@@ -172,6 +172,9 @@ def answer(spark: SparkSession, request: dict[str, Any]) -> None:
         case {"do": "read", "path": path, "to": to, "where": where}:
             frame = spark.read.format("delta").load(path)
             save(frame.where(where) if where else frame, Path(to))
+        case {"do": "row ids", "path": path, "to": to}:
+            ids = ["*", "_metadata.row_id AS _row_id", "_metadata.row_commit_version AS _row_commit_version"]
+            save(spark.read.format("delta").load(path).selectExpr(*ids), Path(to))
         case {"do": "changes", "path": path, "to": to, "start": start_version}:
             save(change_feed(spark, path, start_version), Path(to))
         case {"do": "sql", "text": text}:

@@ -68,6 +68,10 @@ class Spark:
         """Return a table's rows as Spark reads them."""
         return self._rows(do="read", path=str(path), where=where)
 
+    def row_ids(self, path: str | Path) -> pa.Table:
+        """Return a table's rows with their row ids and commit versions, named as lakefmt names them."""
+        return self._rows(do="row ids", path=str(path))
+
     def changes(self, path: str | Path, start: int = 0) -> pa.Table:
         """Return a table's change feed as Spark reads it, without the times of commit."""
         return self._rows(do="changes", path=str(path), start=start)
