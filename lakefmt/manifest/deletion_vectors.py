@@ -81,6 +81,11 @@ class DeletedRows:
         return len(self.bitmap)
 
     @property
+    def start(self) -> int:
+        """The first position, 0 where there is none."""
+        return self.bitmap.min() if self.bitmap else 0
+
+    @property
     def end(self) -> int:
         """One past the last position, 0 where there is none: the least number of rows that the file has."""
         return self.bitmap.max() + 1 if self.bitmap else 0

@@ -8,24 +8,23 @@ that the text does not grow with the table. DuckDB opens no file before it reads
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.arrow_values import array_of
 from lakefmt.errors import LakefmtError
 from lakefmt.expressions import duckdb_type, quote_identifier, quote_literal
 from lakefmt.manifest import FileList
 from lakefmt.manifest.partition_values import parse_partition_values
+from lakefmt.scan.duckdb_bits import load_present_bits
 from lakefmt.scan.duckdb_files import group_files
 from lakefmt.scan.read import read_batches
-from lakefmt.scan.row_selection import vector_selections
 from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection
 
+    from lakefmt.scan.duckdb_bits import PresentBits
     from lakefmt.scan.duckdb_files import FileGroup
     from lakefmt.scan.plan import ScanPlan
     from lakefmt.schema import Field
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["DuckdbSource", "plan_duckdb_source", "stream_column"]
 
 _PATHS_IN_TEXT = 64  # more go into a variable: DuckDB takes a list faster than it parses one
-_VECTORS_ALONE = 16  # more are one variable, twice as slow to look at, for one scan of all their files
-_MOST_BITS = 2**31 - 1  # get_bit() counts in INTEGER
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(slots=True)
@@ -120,7 +116,7 @@ class _Builder:
             elif self._masked:
                 own.append(group.files)
             else:
-                parts += map(self._select_present, _runs_of_bits(group))
+                parts += map(self._select_present, load_present_bits(self._store, group))
         tables = [files.table for files in own if files.num_files]
         if tables:
             parts.append(self._select_stream(FileList(pa.concat_tables(tables))))
@@ -131,27 +127,13 @@ class _Builder:
         """Return the query of some files, all of whose rows are there."""
         return f"SELECT {self._result(group)} FROM {self._read_parquet(group)}"
 
-    def _select_present(self, group: FileGroup) -> str:
+    def _select_present(self, present: PresentBits) -> str:
         """Return the query of some files of which deletion vectors leave a part."""
-        bits = self._new_name("rows")
-        starts, content = [], []
-        keys, counts = (
-            cast("list[Any]", group.keys.to_pylist()),
-            cast("list[Any]", group.num_rows.to_pylist()),
-        )
-        vectors: Iterable[Any] = vector_selections(group.files)
-        for vector, key, rows in zip(vectors, keys, counts, strict=True):
-            present = vector.load(self._store, key, rows).keep(0, rows)
-            starts.append((rows + 7) // 8)
-            content.append(present.buffers()[1].to_pybytes()[: (rows + 7) // 8].translate(_REVERSED))
-        self._source.bits[bits] = b"".join(content)
-        position = "file_row_number"
-        if len(content) > 1:
-            offsets = [8 * start for start in accumulate(starts, initial=0)][:-1]
-            position = f"({self._by_file('starts', array_of(offsets, pa.int64()))} + file_row_number)"
-        keep = f"get_bit(getvariable('{bits}'), {position}::INTEGER) = 1" if any(content) else "false"
-        scan = self._read_parquet(group, "file_row_number = true")
-        return f"SELECT {self._result(group)} FROM {scan} WHERE {keep}"
+        variable = self._new_name("rows")
+        self._source.bits[variable] = present.content
+        start = self._by_file("starts", present.starts) if len(present.starts) > 1 else None
+        scan = self._read_parquet(present.files, "file_row_number = true")
+        return f"SELECT {self._result(present.files)} FROM {scan} WHERE {present.condition(variable, start)}"
 
     def _select_stream(self, files: FileList) -> str:
         """Return the query of the files that this library reads, their columns in the table's types."""
@@ -217,20 +199,6 @@ class _Builder:
     def _new_name(self, what: str) -> str:
         source = self._source
         return f"{self._name}_{what}_{len(source.lists) + len(source.files) + len(source.bits) + len(source.streams)}"
-
-
-def _runs_of_bits(group: FileGroup) -> Iterator[FileGroup]:
-    """Cut files into runs whose rows one bit string holds; few files one by one."""
-    start, bits = 0, 0
-    alone = len(group.keys) <= _VECTORS_ALONE
-    counts: list[Any] = group.num_rows.to_pylist()
-    for place, rows in enumerate(counts):
-        own = 8 * ((rows + 7) // 8)
-        if place > start and (alone or bits + own > _MOST_BITS):
-            yield group.slice(start, place - start)
-            start, bits = place, 0
-        bits += own
-    yield group.slice(start, len(group.keys) - start)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,3 +130,33 @@ def test_file_that_is_missing_or_damaged_is_told(tmp_path):
         assert caught.value.table == table.uri
         with pytest.raises(CorruptTableError):
             list(query.to_batches())
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [[0], [999], range(30), range(970, 1000), [500, 510], [0, 999], range(1000), range(999), range(1, 1000)],
+    ids=["first", "last", "begin", "end", "middle", "both ends", "all", "all but last", "all but first"],
+)
+def test_rows_that_are_deleted_at_one_place_of_a_file(tmp_path, positions):
+    table = lakefmt.create(tmp_path / "t", ROWS.schema)
+    table.append(ROWS)
+    (path,) = table.snapshot.files.table["path"].to_pylist()
+    delete_positions(table.uri, {path: list(positions)})
+    table = table.refresh()
+    left = sorted(set(range(1000)) - set(positions))
+    for _ in range(2):  # what vectors say is kept for the second
+        found = lakefmt.sql("SELECT id FROM t WHERE text IS NOT NULL", {"t": table}).to_arrow()
+        assert sorted(found["id"].to_pylist()) == left
+
+
+def test_vector_that_is_gone_after_a_query_has_been_read_is_not_missed(tmp_path):
+    table = lakefmt.create(tmp_path / "t", ROWS.schema)
+    table.append(ROWS)
+    (path,) = table.snapshot.files.table["path"].to_pylist()
+    delete_positions(table.uri, {path: list(range(0, 1000, 3))})
+    table = table.refresh()
+    assert lakefmt.sql("SELECT sum(id) AS s FROM t", {"t": table}).to_arrow().num_rows == 1
+    for file in tmp_path.glob("t/deletion_vector*"):
+        file.unlink()
+    found = lakefmt.sql("SELECT id FROM t", {"t": table}).to_arrow()["id"].to_pylist()
+    assert sorted(found) == [i for i in range(1000) if i % 3]
