@@ -1,8 +1,8 @@
 """Progress of long reads and writes, shown where somebody asked for it.
 
 Nothing is shown by default. Within ``with lakefmt.show_progress():`` every read and write of this context (thread or
-asyncio task) tells a sink how many rows have passed; the sink that is used unless another is given draws bars with
-rich, in a terminal and in a notebook alike.
+asyncio task) tells a sink how many rows have passed; the sink that is used unless another is given draws bars: with rich
+in a terminal, as an output of the cell in a notebook.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ def show_progress(sink: ProgressSink | None = None) -> Iterator[None]:
             yield
         finally:
             _sink.reset(token)
+        return
+    from lakefmt.engine.notebook_bars import NotebookBars, is_notebook
+
+    if is_notebook():
+        with show_progress(NotebookBars()):
+            yield
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,7 +1,11 @@
+import sys
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pytest
 
 import lakefmt
+from lakefmt.engine.notebook_bars import is_notebook
 
 
 class Recorder:
@@ -54,3 +58,48 @@ def test_bars_are_drawn_and_nothing_without_asking(tmp_path, capsys):
     assert "write" in capsys.readouterr().out
     table.to_arrow()
     assert capsys.readouterr().out == ""
+
+
+class Shown:
+    """What IPython's display is, as far as bars use it: a notebook's kernel is not in this environment."""
+
+    def __init__(self):
+        self.texts = []
+
+    def display(self, shown, *, display_id):
+        assert display_id is True
+        self.update(shown)
+        return self
+
+    def update(self, shown):
+        self.texts.append(repr(shown))
+        assert shown._repr_html_().startswith("<pre>")
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    shown = Shown()
+    for name, module in (
+        ("IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))),
+        ("IPython.display", SimpleNamespace(display=shown.display)),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    return shown
+
+
+def test_a_notebook_shows_one_output_that_ends_with_all_rows(tmp_path, notebook, capsys):
+    with lakefmt.show_progress():
+        table = lakefmt.write(tmp_path / "t", batches(7))
+        table.to_arrow()
+    write, read = notebook.texts[-1].splitlines()
+    assert write.startswith("write ━━━")
+    assert " 700 of 700 rows, " in write
+    assert " 700 of 700 rows, " in read
+    assert notebook.texts[0].startswith("write ───")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminals_ipython_is_no_notebook(monkeypatch):
+    for shell in (None, SimpleNamespace()):
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda shell=shell: shell))
+        assert not is_notebook()
