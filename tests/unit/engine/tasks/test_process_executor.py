@@ -302,12 +302,19 @@ class TestDeath:
     def test_does_not_come_to_the_next_task_of_a_worker_whose_task_was_cancelled(
         self, executor: ProcessExecutor, tmp_path: Path
     ) -> None:
-        future = executor.submit(Task(_listen, str(tmp_path / "pid"), "map", 3))
-        until((tmp_path / "pid").exists)
-        future.cancel()
-        assert isinstance(future.exception(PATIENCE_S), TaskCancelledError)
-        time.sleep(0.4)  # more than the grace
-        assert run(executor, lambda _, __: os.getpid()) == int((tmp_path / "pid").read_text())
+        for number in range(20):
+            place = tmp_path / str(number)
+            future = executor.submit(Task(_listen, str(place), "map", 3))
+            until(place.exists)
+            future.cancel()
+            assert isinstance(future.exception(PATIENCE_S), TaskCancelledError)
+            pid = int(place.read_text())
+            if not Path(f"/proc/{pid}").exists():
+                continue  # it listened within the grace, but a loaded machine did not let it answer
+            time.sleep(0.4)  # more than the grace
+            assert run(executor, lambda _, __: os.getpid()) == pid
+            return
+        raise AssertionError("no task ended within the grace")
 
 
 def test_workers_outlive_their_executor_and_serve_the_next() -> None:
