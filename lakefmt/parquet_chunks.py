@@ -106,6 +106,7 @@ class ColumnChunks:
     def __init__(self, metadata: Any) -> None:
         self._metadata = metadata
         self._statistics: dict[int, LeafStatistics | None] = {}
+        self._pages: dict[int, LeafPages | None] = {}
 
     def statistics(self, leaf: int) -> LeafStatistics | None:
         """Return what statistics say of a leaf column, by its number; None where nothing is known."""
@@ -115,14 +116,9 @@ class ColumnChunks:
 
     def pages(self, leaf: int) -> LeafPages | None:
         """Return what is known of the pages of a leaf column, by its number; None where nothing is."""
-        chunks = self._find_fields(leaf)
-        if not chunks:
-            return None
-        return LeafPages(
-            tuple([_integer(chunk["num_values"]) for chunk in chunks]),
-            tuple([_integer(chunk["uncompressed_bytes"]) for chunk in chunks]),
-            tuple([bool(chunk["dictionary"] or chunk["dictionary_too"]) for chunk in chunks]),
-        )
+        if leaf not in self._pages:
+            self._pages[leaf] = self._read_pages(leaf)
+        return self._pages[leaf]
 
     def may_split_bytes(self, leaves: Iterable[int]) -> bool:
         """Whether one of some leaf columns is in BYTE_STREAM_SPLIT in the first row group, or that cannot be known."""
@@ -204,6 +200,16 @@ class ColumnChunks:
             tuple([each.get(_NULL_COUNT) for each in found]),
             tuple([each.get(least) for each in found]) if is_bounded else nothing,
             tuple([each.get(greatest) for each in found]) if is_bounded else nothing,
+        )
+
+    def _read_pages(self, leaf: int) -> LeafPages | None:
+        chunks = self._find_fields(leaf)
+        if not chunks:
+            return None
+        return LeafPages(
+            tuple([_integer(chunk["num_values"]) for chunk in chunks]),
+            tuple([_integer(chunk["uncompressed_bytes"]) for chunk in chunks]),
+            tuple([bool(chunk["dictionary"] or chunk["dictionary_too"]) for chunk in chunks]),
         )
 
     def _physical_type(self, leaf: int) -> str:

@@ -31,13 +31,16 @@ def open_parquet_file(source: pa.NativeFile, **options: Any) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     parquet: Any = pq  # the published stubs do not know all its options
-    file: pq.ParquetFile = parquet.ParquetFile(
-        source,
-        # Lists are made as long as they say before a member of them is read: 600 bytes for each column chunk. None has
-        # more members than the file has bytes.
-        thrift_container_size_limit=max(min(source.size(), _MOST_MEMBERS), 1),
-        **options,
-    )
+    try:
+        file: pq.ParquetFile = parquet.ParquetFile(
+            source,
+            # Lists are made as long as they say before a member of them is read: 600 bytes for each column chunk. None
+            # has more members than the file has bytes.
+            thrift_container_size_limit=max(min(source.size(), _MOST_MEMBERS), 1),
+            **options,
+        )
+    except UnicodeDecodeError as error:
+        raise pa.ArrowInvalid(f"a column's name is no text: {error}") from error
     if options.get("metadata") is None:
         _check_counts(file.metadata)
     return file

@@ -94,13 +94,13 @@ def row_group_runs(
     """Cut row groups into runs of at most so many rows and decoded bytes of the columns read (or of one row group)."""
     if len(groups) <= 1 or not limit_rows:
         return [(group,) for group in groups]
-    leaves = _leaves_read(footer, spec)
+    decoded_bytes = _decoded_bytes(footer, _leaves_read(footer, spec))
     runs: list[tuple[int, ...]] = []
     run: list[int] = []
     rows = size = 0
     for group in groups:
         count = footer.row_counts[group]
-        decoded = _decoded_bytes(footer, group, leaves)
+        decoded = decoded_bytes[group]
         if run and (rows + count > limit_rows or size + decoded > limit_bytes):
             runs.append(tuple(run))
             run, rows, size = [], 0, 0
@@ -124,16 +124,17 @@ def _leaves_read(footer: Footer, spec: ReadSpec) -> list[int]:
     return leaves
 
 
-def _decoded_bytes(footer: Footer, group: int, leaves: Sequence[int]) -> int:
-    """Estimate what leaf columns of a row group take as Arrow arrays."""
-    row_group = footer.metadata.row_group(group)
-    size = 0
+def _decoded_bytes(footer: Footer, leaves: Sequence[int]) -> list[int]:
+    """Estimate what leaf columns of each row group take as Arrow arrays."""
+    sizes = [0] * len(footer.row_counts)
     for leaf in leaves:
-        chunk = row_group.column(leaf)
-        # The footer counts what is encoded: a dictionary's values once, however often they come.
-        width = _VALUE_BYTES.get(chunk.physical_type, _TEXT_BYTES)
-        size += max(chunk.total_uncompressed_size, chunk.num_values * width)
-    return size
+        width = _VALUE_BYTES.get(footer.metadata.schema.column(leaf).physical_type, _TEXT_BYTES)
+        pages = footer.chunks.pages(leaf)
+        for group, rows in enumerate(footer.row_counts):
+            # The footer counts what is encoded: a dictionary's values once, however often they come.
+            values = rows if pages is None else max(pages.num_values[group], 0)
+            sizes[group] += max(values * width, 0 if pages is None else pages.uncompressed_bytes[group])
+    return sizes
 
 
 class _OpenFile:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError, SchemaMismatchError, StoreError
+from lakefmt.parquet_files import open_parquet_file
 from lakefmt.schema.types import MAX_DECIMAL_PRECISION
 
 if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
     from lakefmt.schema.table_schema import Schema
 
 __all__ = ["BatchSource", "open_source"]
@@ -227,30 +231,50 @@ def _import_stream(data: Any) -> pa.RecordBatchReader:
 
 
 def _open_parquet(path: str) -> BatchSource:
-    import pyarrow.parquet as pq
+    with _reading(path):
+        source = pa.PythonFile(_open_remote(path), "r") if "://" in path else pa.OSFile(path, "r")
+        file = open_parquet_file(source, coerce_int96_timestamp_unit="us")
+        return BatchSource(file.schema_arrow, _parquet_batches(path, source, file))
 
-    try:
-        file = pq.ParquetFile(
-            _open_remote(path) if "://" in path else path, coerce_int96_timestamp_unit="us", memory_map=False
+
+def _parquet_batches(path: str, source: pa.NativeFile, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    num_rows = 0
+    batches = file.iter_batches()
+    with source, file:
+        while True:
+            with _reading(path):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            num_rows += batch.num_rows
+            yield batch
+    if num_rows != file.metadata.num_rows:
+        # Where all columns end early, as pages that say so make them, Parquet readers find nothing wrong.
+        raise InvalidInputError(
+            f"{path} is damaged: its pages hold {num_rows} rows where its footer counts {file.metadata.num_rows}"
         )
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Map what goes wrong with a Parquet file in the block."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise InvalidInputError(f"there is no file {path}") from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         raise InvalidInputError(
-            f"{path} is not a Parquet file", hint="Only Parquet is read by its path"
+            f"{path} is not a Parquet file, or a damaged one: {_first_line(error)}",
+            hint="Only Parquet is read by its path",
         ) from error
     except OSError as error:
         if os.path.isdir(path):  # noqa: PTH112  (a str, which Path would alter)
             raise InvalidInputError(
                 f"{path} is a folder", hint="Pass the files, or a pyarrow dataset of it"
             ) from error
+        if type(error) is OSError and error.errno is None:  # the Parquet reader's own
+            raise InvalidInputError(f"{path} cannot be read: {_first_line(error)}") from error
         raise StoreError(f"{path} cannot be read: {error}") from error
-    return BatchSource(file.schema_arrow, _parquet_batches(file))
-
-
-def _parquet_batches(file: Any) -> Iterator[pa.RecordBatch]:
-    with file:
-        yield from file.iter_batches()
 
 
 def _open_remote(uri: str) -> Any:
@@ -264,3 +288,7 @@ def _open_remote(uri: str) -> Any:
 
 def _library(data: Any) -> str:
     return type(data).__module__.partition(".")[0]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

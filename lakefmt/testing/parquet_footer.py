@@ -6,11 +6,13 @@ the pages are right for it too. So a list of three groups becomes one of two, an
 
 from __future__ import annotations
 
+import copy
 import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import random
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "NAME",
     "REPETITION",
     "drop",
+    "mutate_footer",
     "rewrite_footer",
     "rewrite_schema",
 ]
@@ -28,7 +31,24 @@ __all__ = [
 _SCHEMA = 2
 REPETITION, NAME, CHILDREN, CONVERTED_TYPE, LOGICAL_TYPE = 3, 4, 5, 6, 10
 
-_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
+_TRUE, _FALSE, _BYTE, _I64, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 6, 7, 8, 9, 10, 12
+_STRANGE_INTEGERS = (
+    0,
+    1,
+    2,
+    3,
+    13,
+    25,
+    26,
+    4000,
+    2**31 - 2,
+    2**31,
+    2**32 - 1,
+    2**32,
+    2**63,
+    2**64 - 2,
+    2**64 - 1,
+)
 
 
 def rewrite_schema(path: Path, change: Callable[[list[dict[int, Any]]], list[dict[int, Any]]]) -> None:
@@ -66,6 +86,71 @@ def rewrite_footer(path: Path, change: Callable[[dict[int, Any]], None]) -> None
 def drop(element: dict[int, Any], *numbers: int) -> dict[int, Any]:
     """Return a schema element without some fields, such as its annotations."""
     return {number: value for number, value in element.items() if number not in numbers}
+
+
+def mutate_footer(metadata: dict[int, Any], draw: random.Random) -> None:
+    """Change a few fields of a footer, wherever in it; a seed repeats it.
+
+    Values become strange ones or those of other fields, fields go or come, lists grow and shrink: the result is Thrift,
+    and mostly no footer that any writer makes.
+    """
+    for _ in range(draw.choice((1, 1, 1, 2, 4))):
+        places = list(_places(metadata))
+        container, key = draw.choice(places)
+        other, other_key = draw.choice(places)
+        change = draw.random()
+        if change < 0.15:
+            del container[key]
+        elif change < 0.3 and isinstance(container, list):
+            container.insert(key, container[draw.randrange(len(container))])
+        elif change < 0.45 and isinstance(container, dict):
+            donor = other if isinstance(other, dict) else container
+            number = draw.choice(list(donor))
+            container[number] = copy.deepcopy(donor[number])
+        elif change < 0.55 and type(container[key]) is type(
+            other[other_key]
+        ):  # members of a list are of one type
+            container[key] = copy.deepcopy(other[other_key])
+        elif isinstance(container, dict):
+            kind, value = container[key]
+            container[key] = (kind, _strange(kind, value, draw))
+        elif isinstance(container[key], (int, bytes)):
+            container[key] = _strange(
+                _BINARY if isinstance(container[key], bytes) else _I64, container[key], draw
+            )
+
+
+def _places(fields: dict[int, Any]) -> Iterator[tuple[Any, int]]:
+    """Yield where values are, as containers and keys: fields of structs and members of lists, at any depth."""
+    for number, (kind, value) in fields.items():
+        yield fields, number
+        if kind == _STRUCT:
+            yield from _places(value)
+        elif kind in (_LIST, _SET):
+            _, members = value
+            for place, member in enumerate(members):
+                yield members, place
+                if isinstance(member, dict):
+                    yield from _places(member)
+
+
+def _strange(kind: int, value: Any, draw: random.Random) -> Any:
+    """Return another value of a thrift type."""
+    if kind == _BINARY:
+        return draw.choice(
+            (b"", value[:-1], value + b"\0", value[:1], b"\xff", b"a" * 5000, draw.randbytes(8))
+        )
+    if kind == _DOUBLE:
+        return draw.randbytes(8)
+    if kind == _BYTE:
+        return draw.randrange(256)
+    if kind in (_LIST, _SET):
+        member, members = value
+        kept = draw.choice((members[:0], members[:1], members[1:], members * 2, members[::-1]))
+        return member, list(kept)
+    if isinstance(value, int):
+        return draw.choice((*_STRANGE_INTEGERS, value + 2, max(value - 2, 0), value ^ 1))
+    return value
 
 
 def _read_struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:

@@ -15,6 +15,7 @@ import pytest
 import lakefmt
 from lakefmt.errors import CorruptTableError, InvalidInputError, SchemaMismatchError
 from lakefmt.schema import Schema, conform_batches, open_source
+from lakefmt.testing.parquet_footer import NAME, rewrite_footer, rewrite_schema
 
 ROWS = [{"id": 1, "city": "Bern"}, {"id": 2, "city": None}]
 TABLE = pa.Table.from_pylist(ROWS)
@@ -207,3 +208,42 @@ def test_error_of_a_scan_is_its_own_for_who_writes_its_rows(tmp_path):
     for rows in (table, table.scan(), lakefmt.sql("SELECT * FROM t", {"t": table})):
         with pytest.raises(CorruptTableError, match="missing"):
             list(open_source(rows).batches)
+
+
+def shorten(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def overwrite_pages(path: pathlib.Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4:40] = b"\xff" * 36
+    path.write_bytes(data)
+
+
+def contradict_the_schema(path: pathlib.Path) -> None:
+    def change(footer):
+        _, (_, (group, *_)) = footer[4]
+        _, (_, (chunk, *_)) = group[1]
+        chunk[3][1][1] = (5, 12)
+
+    rewrite_footer(path, change)
+
+
+def name_a_column_by_no_text(path: pathlib.Path) -> None:
+    def change(elements):
+        elements[1][NAME] = (8, b"\xff\xfe")
+        return elements
+
+    rewrite_schema(path, change)
+
+
+@pytest.mark.parametrize(
+    "damage", [shorten, overwrite_pages, contradict_the_schema, name_a_column_by_no_text]
+)
+def test_damaged_parquet_files_are_refused_by_name(tmp_path, damage):
+    path = parquet(tmp_path)
+    assert lakefmt.write(tmp_path / "whole", path).count() == TABLE.num_rows
+    damage(path)
+    with pytest.raises(InvalidInputError, match=r"a\.parquet"):
+        lakefmt.write(tmp_path / "t", path)
+    assert not lakefmt.is_table(tmp_path / "t")
