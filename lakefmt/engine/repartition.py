@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakefmt.engine.exchange import Exchange, HashPartitioning, read_shuffle
 from lakefmt.engine.jobs import Job, Stage, TaskOutput
 from lakefmt.engine.jobs.partition_runs import PARTITION_BYTES, choose_partition_runs, split_run
-from lakefmt.engine.shuffle_tasks import partition_bytes, shuffle_input, single_partitions, write_part
+from lakefmt.engine.shuffle_tasks import OutputColumns, single_partitions, write_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,12 +75,14 @@ def repartition_job(
         UnsupportedFeatureError: rows of such a schema cannot be sent.
     """
     exchange = Exchange(source.schema, HashPartitioning(tuple(keys), partitions))
+    columns = OutputColumns()
 
     def plan(outputs: StageOutputs) -> Iterable[PartitionRun]:
-        return choose_partition_runs(partition_bytes(outputs["shuffle"]), parallelism, target_bytes)
+        sizes = columns.of(outputs["shuffle"]).partition_bytes(partitions)
+        return choose_partition_runs(sizes.tolist(), parallelism, target_bytes)
 
     def bind(run: PartitionRun, outputs: StageOutputs) -> ShuffleInput:
-        return shuffle_input(exchange, outputs["shuffle"], run)
+        return columns.input(exchange, outputs["shuffle"], run)
 
     shuffle = Stage(
         "shuffle",
@@ -114,6 +116,6 @@ class _Reduce:
     def __call__(self, rows: ShuffleInput, context: TaskContext) -> TaskOutput:
         results = tuple(
             PartitionResult(number, self.function(number, read_shuffle(partition, context), context))
-            for number, partition in single_partitions(rows)
+            for number, partition in single_partitions(rows, context)
         )
         return TaskOutput(results, rows_in=rows.rows, bytes_in=rows.message_bytes)

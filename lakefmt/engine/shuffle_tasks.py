@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.engine.exchange import ShuffleInput, write_shuffle_file
+from lakefmt.engine.exchange import ShuffleOutputs, fetch_shuffle, write_shuffle_file
 from lakefmt.engine.jobs import TaskOutput
 
 if TYPE_CHECKING:
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lakefmt.engine.exchange import Exchange
+    from lakefmt.engine.exchange import Exchange, ShuffleInput
     from lakefmt.engine.jobs import Source
     from lakefmt.engine.jobs.partition_runs import PartitionRun
     from lakefmt.engine.sources import RowReader
     from lakefmt.engine.tasks import TaskContext
 
-__all__ = ["partition_bytes", "shuffle_input", "single_partitions", "write_part"]
+__all__ = ["OutputColumns", "single_partitions", "write_part"]
 
 
 def write_part(exchange: Exchange, reader: RowReader, part: Any, context: TaskContext) -> TaskOutput:
@@ -29,25 +29,33 @@ def write_part(exchange: Exchange, reader: RowReader, part: Any, context: TaskCo
     return TaskOutput(file, counted.rows, file.rows, counted.bytes, file.size_bytes)
 
 
-def partition_bytes(outputs: Sequence[Source]) -> list[int]:
-    """Return the bytes of each partition over all outputs of a stage that writes shuffle files."""
-    total = sum(each.value.partition_bytes for each in outputs)
-    sizes: list[int] = total.tolist() if outputs else []
-    return sizes
+def single_partitions(rows: ShuffleInput, context: TaskContext) -> Iterator[tuple[int, ShuffleInput]]:
+    """Yield the partitions of an input that have rows, in order: the number of each, and it alone; fetched together if remote.
+
+    Raises:
+        LostOutputError: a file is gone or cut short.
+        StoreError: storage failed.
+    """
+    for fetched in fetch_shuffle(rows, context):
+        yield from fetched.single_partitions()
 
 
-def shuffle_input(exchange: Exchange, outputs: Sequence[Source], run: PartitionRun) -> ShuffleInput:
-    """Return what a task reads of these outputs for a run of partitions."""
-    first, last = run.roots or (0, None)
-    files = [each.value for each in outputs if each.root >= first and (last is None or each.root < last)]
-    return ShuffleInput.of(exchange, files, run.start, run.stop, run.slices)
+class OutputColumns:
+    """The outputs of a stage that writes shuffle files as columns: made once for the outputs that there are."""
 
+    def __init__(self) -> None:
+        self._made: tuple[Sequence[Source], ShuffleOutputs] | None = None
 
-def single_partitions(rows: ShuffleInput) -> Iterator[tuple[int, ShuffleInput]]:
-    """Yield the partitions of an input that have rows, in order: the number of each, and it alone."""
-    present = sorted({number for file in rows.files for number in file.index.partitions.tolist()})
-    for number in present:
-        yield number, ShuffleInput.of(rows.exchange, rows.files, number, number + 1, rows.slices)
+    def of(self, outputs: Sequence[Source]) -> ShuffleOutputs:
+        """Return the columns; the outputs of a stage are one and the same object while none is lost."""
+        if self._made is None or self._made[0] is not outputs:
+            columns = ShuffleOutputs([each.value for each in outputs], [each.root for each in outputs])
+            self._made = outputs, columns
+        return self._made[1]
+
+    def input(self, exchange: Exchange, outputs: Sequence[Source], run: PartitionRun) -> ShuffleInput:
+        """Return what a task reads of them for a run of partitions."""
+        return self.of(outputs).select(exchange, run.start, run.stop, roots=run.roots, slices=run.slices)
 
 
 @dataclass(slots=True)

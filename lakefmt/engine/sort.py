@@ -27,7 +27,7 @@ from lakefmt.engine.jobs.partition_runs import (
     split_heavy_run,
     split_sorted_run,
 )
-from lakefmt.engine.shuffle_tasks import partition_bytes, shuffle_input, single_partitions, write_part
+from lakefmt.engine.shuffle_tasks import OutputColumns, single_partitions, write_part
 from lakefmt.engine.sort_partition import sample_keys, sort_partition
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def sort_job(
         _Sort(plan.keys, function),
         plan.runs,
         reads=("sample", "shuffle"),
-        bind=lambda run, outputs: shuffle_input(plan.exchange(outputs), outputs["shuffle"], run),
+        bind=lambda run, outputs: plan.columns.input(plan.exchange(outputs), outputs["shuffle"], run),
         split=split_sorted_run,
         describe=plan.describe_run,
     )
@@ -118,6 +118,7 @@ class _Plan:
         Exchange(source.schema, RangePartitioning(keys, SortBounds((), (False,))))
         self.keys = keys
         self.parts: list[Any] = []
+        self.columns = OutputColumns()
         self._source = source
         self._parallelism = parallelism
         self._folder = folder
@@ -142,18 +143,14 @@ class _Plan:
 
     def runs(self, outputs: StageOutputs) -> Iterable[PartitionRun]:
         """Yield the partitions that a task sorts, those with one key cut: its rows are in order however that is done."""
-        files = outputs["shuffle"]
-        partitioning = self.exchange(outputs).partitioning
-        assert isinstance(partitioning, RangePartitioning)  # noqa: S101 - made so above
-        for run in choose_partition_runs(partition_bytes(files), self._parallelism, self._target_bytes):
-            if run.stop - run.start == 1 and partitioning.bounds.single[run.start]:
-                by_root: dict[int, int] = {}
-                for file in files:
-                    by_root[file.root] = by_root.get(file.root, 0) + int(
-                        file.value.partition_bytes[run.start]
-                    )
-                sizes = [by_root.get(root, 0) for root in range(max(by_root) + 1)]
-                yield from split_heavy_run(run, sizes, self._target_bytes)
+        exchange = self.exchange(outputs)
+        assert isinstance(exchange.partitioning, RangePartitioning)  # noqa: S101 - made so above
+        single = exchange.partitioning.bounds.single
+        columns = self.columns.of(outputs["shuffle"])
+        sizes = columns.partition_bytes(exchange.partitions).tolist()
+        for run in choose_partition_runs(sizes, self._parallelism, self._target_bytes):
+            if run.stop - run.start == 1 and single[run.start]:
+                yield from split_heavy_run(run, columns.root_bytes(run.start).tolist(), self._target_bytes)
             else:
                 yield run
 
@@ -212,7 +209,7 @@ class _Sort:
 
     def __call__(self, rows: ShuffleInput, context: TaskContext) -> TaskOutput:
         ordered = chain.from_iterable(
-            sort_partition(partition, self.keys, context) for _, partition in single_partitions(rows)
+            sort_partition(partition, self.keys, context) for _, partition in single_partitions(rows, context)
         )
         return TaskOutput(
             self.function(ordered, context), rows.rows, rows.rows, rows.message_bytes, rows.message_bytes

@@ -22,7 +22,6 @@ from lakefmt.engine.exchange.keys import key_columns
 from lakefmt.engine.exchange.sort_keys import concat_sort_keys, order_rows
 from lakefmt.engine.exchange.wire import concat_batches, take_rows
 from lakefmt.engine.jobs.partition_runs import FINEST_SLICES
-from lakefmt.engine.shuffle_tasks import single_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -99,7 +98,7 @@ def _has_one_key(rows: ShuffleInput) -> bool:
     partitioning = rows.exchange.partitioning
     assert isinstance(partitioning, RangePartitioning)  # noqa: S101 - it is called for no other
     single = partitioning.bounds.single
-    return all(single[number] for file in rows.files for number in file.index.partitions.tolist())
+    return all(single[number] for number in set(rows.ranges.partitions.tolist()))
 
 
 def _slice(rows: ShuffleInput, keys: tuple[SortKey, ...], context: TaskContext) -> Iterator[pa.RecordBatch]:
@@ -147,7 +146,7 @@ def _sorted(
     exchange = Exchange(schema, RangePartitioning(keys, bounds))
     here = replace(context, folder=context.scratch.folder(), stage=f"{context.stage}-cut{cuts}")
     file = write_shuffle_file(exchange, map(_without_words, read()), here)
-    for _, part in single_partitions(ShuffleInput.of(exchange, [file], 0, exchange.partitions)):
+    for _, part in ShuffleInput.of(exchange, [file], 0, exchange.partitions).single_partitions():
         if _has_one_key(part):
             yield from map(_without_words, read_shuffle(part, context))
         else:

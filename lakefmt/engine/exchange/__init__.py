@@ -5,8 +5,9 @@ from lakefmt.engine.exchange.exchange import Exchange, Versions
 from lakefmt.engine.exchange.heavy_keys import HeavyKey
 from lakefmt.engine.exchange.keys import HashKey, SortKey, common_type
 from lakefmt.engine.exchange.partitioning import Gather, HashPartitioning, Partitioning, RangePartitioning
-from lakefmt.engine.exchange.read import ShuffleInput, read_shuffle
+from lakefmt.engine.exchange.read import fetch_shuffle, read_shuffle
 from lakefmt.engine.exchange.shuffle_file import ShuffleFile
+from lakefmt.engine.exchange.shuffle_input import ShuffleInput, ShuffleOutputs
 from lakefmt.engine.exchange.sort_bounds import SortBounds, choose_bounds
 from lakefmt.engine.exchange.sort_keys import SortKeys, sort_keys_of
 from lakefmt.engine.exchange.write import ShuffleWriter, write_shuffle_file
@@ -22,6 +23,7 @@ __all__ = [
     "RangePartitioning",
     "ShuffleFile",
     "ShuffleInput",
+    "ShuffleOutputs",
     "ShuffleWriter",
     "SortBounds",
     "SortKey",
@@ -29,6 +31,7 @@ __all__ = [
     "Versions",
     "choose_bounds",
     "common_type",
+    "fetch_shuffle",
     "read_shuffle",
     "register_rows",
     "rows_of_query",

@@ -14,15 +14,15 @@ of, and all of it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from lakefmt.engine.exchange.heavy_keys import HeavyKey
-    from lakefmt.engine.tasks import TaskContext
 
 __all__ = [
     "BATCH_BYTES",
@@ -42,10 +42,10 @@ METADATA_KEY = b"lakefmt.exchange"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
-def shuffle_file_name(context: TaskContext) -> str:
-    """Return the name of an attempt's file in the job's folder."""
-    stage = context.stage if _NAME.fullmatch(context.stage) else context.stage.encode().hex()[:80]
-    return f"{stage}-{context.number}-{context.attempt}.arrow"
+def shuffle_file_name(stage: str, number: int, attempt: int) -> str:
+    """Return the name of the file of a task's attempt, in the job's folder."""
+    stage = stage if _NAME.fullmatch(stage) else stage.encode().hex()[:80]
+    return f"{stage}-{number}-{attempt}.arrow"
 
 
 def batch_mark(token: str, partition: int) -> bytes:
@@ -61,26 +61,16 @@ class RangeIndex:
         partitions: the number of the partition.
         starts: where its messages begin.
         ends: where they end.
+        rows: how many there are in them.
     """
 
     partitions: NDArray[np.uint32]
-    starts: NDArray[np.uint64]
-    ends: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
-    def select(self, start: int, stop: int) -> RangeIndex:
-        """Return the ranges of the partitions from ``start`` up to but without ``stop``."""
-        chosen = (self.partitions >= start) & (self.partitions < stop)
-        return RangeIndex(self.partitions[chosen], self.starts[chosen], self.ends[chosen])
-
-    def coalesced(self) -> list[tuple[int, int]]:
-        """Return the byte ranges, in the file's order, those that touch as one."""
-        found: list[tuple[int, int]] = []
-        for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True):
-            if found and found[-1][1] == start:
-                found[-1] = (found[-1][0], end)
-            else:
-                found.append((start, end))
-        return found
+    def __len__(self) -> int:
+        return len(self.partitions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,16 +83,13 @@ class ShuffleFile:
         attempt: of the task.
         folder: where the file is, a local path or a URI; of the job.
         name: of the file; '' where the rows are here, in ``inline``.
-        inline: the bytes from ``inline_start`` on, where there are few.
-        inline_start: what place in the file they have.
+        inline: the bytes of the file, where there are few.
         size_bytes: the file's length.
         token: that every message of it carries.
+        partitions: how many there are.
         index: byte ranges.
-        partition_rows: rows of each partition.
-        partition_bytes: bytes of each partition's messages.
         row_bytes: bytes of all rows before they were compressed.
         heavy_keys: keys with a hundredth of the task's rows or more, by a sample; of hash exchanges alone.
-        first_partition: the number of the first partition that is counted.
     """
 
     stage: str
@@ -111,43 +98,22 @@ class ShuffleFile:
     folder: str
     name: str
     inline: bytes
-    inline_start: int
     size_bytes: int
     token: str
+    partitions: int
     index: RangeIndex
-    partition_rows: NDArray[np.int64]
-    partition_bytes: NDArray[np.int64]
     row_bytes: int
     heavy_keys: tuple[HeavyKey, ...] = ()
-    first_partition: int = 0
 
     @property
     def rows(self) -> int:
         """Rows of all partitions."""
-        return int(self.partition_rows.sum())
+        return int(self.index.rows.sum())
 
-    def select(self, start: int, stop: int) -> ShuffleFile:
-        """Return what a reader of the partitions from ``start`` up to but without ``stop`` has to be told.
-
-        Counts are of those partitions alone, and so are inline rows.
-        """
-        index = self.index.select(start, stop)
-        inline, inline_start = self.inline, self.inline_start
-        if inline and len(index.starts):
-            first, last = int(index.starts.min()), int(index.ends.max())
-            inline, inline_start = inline[first - inline_start : last - inline_start], first
-        elif inline:
-            inline = b""
-        return replace(
-            self,
-            index=index,
-            inline=inline,
-            inline_start=inline_start,
-            partition_rows=self.partition_rows[start - self.first_partition : stop - self.first_partition],
-            partition_bytes=self.partition_bytes[start - self.first_partition : stop - self.first_partition],
-            heavy_keys=(),
-            first_partition=start,
-        )
+    @property
+    def partition_rows(self) -> NDArray[np.int64]:
+        """Rows of each partition."""
+        return np.bincount(self.index.partitions, self.index.rows, self.partitions).astype(np.int64)
 
 
 def is_marked(message: Any, token: str) -> bool:

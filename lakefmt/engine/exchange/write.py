@@ -89,12 +89,14 @@ class _Index:
     partitions: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
 
     def built(self) -> RangeIndex:
         return RangeIndex(
             np.array(self.partitions, np.uint32),
-            np.array(self.starts, np.uint64),
-            np.array(self.ends, np.uint64),
+            np.array(self.starts, np.int64),
+            np.array(self.ends, np.int64),
+            np.array(self.rows, np.int64),
         )
 
 
@@ -105,6 +107,7 @@ class ShuffleWriter:
         exchange.versions.check()
         self._exchange = exchange
         self._context = context
+        self._name = shuffle_file_name(context.stage, context.number, context.attempt)
         self._inline_bytes = inline_bytes
         self._schema = exchange.wire_schema
         self._given_schema = wire_schema(exchange.schema)
@@ -115,8 +118,6 @@ class ShuffleWriter:
         self._waiting_bytes = 0
         self._row_bytes = 0
         self._index = _Index()
-        self._rows = np.zeros(exchange.partitions, np.int64)
-        self._bytes = np.zeros(exchange.partitions, np.int64)
         self._heavy = HeavyKeySample(context.number)
         self._run_bytes = max(int(context.memory_bytes * _RUN_SHARE), 1)
         self._piece_bytes = max(min(int(context.memory_bytes * _PIECE_SHARE), _MOST_PIECE_BYTES), 1)
@@ -159,7 +160,6 @@ class ShuffleWriter:
                 continue
             sorted_piece = self._partitioned(piece)
             self._pieces.append(sorted_piece)
-            self._rows += np.diff(sorted_piece.offsets)
             size = sorted_piece.rows.nbytes
             self._waiting_bytes += size
             self._row_bytes += size
@@ -180,7 +180,7 @@ class ShuffleWriter:
             size = self._sink.tell()
         if len(inline) > self._inline_bytes:
             # A message has some hundred bytes of its own, and there is one for each partition.
-            self._store().put(shuffle_file_name(context), inline)
+            self._store().put(self._name, inline)
             self._is_file, inline = True, b""
         self._open.close()
         return ShuffleFile(
@@ -188,14 +188,12 @@ class ShuffleWriter:
             context.number,
             context.attempt,
             context.folder,
-            shuffle_file_name(context) if self._is_file else "",
+            self._name if self._is_file else "",
             inline,
-            0,
             size,
             self._token,
+            self._exchange.partitions,
             self._index.built(),
-            self._rows,
-            self._bytes,
             self._row_bytes,
             self._heavy.heaviest(),
         )
@@ -217,7 +215,8 @@ class ShuffleWriter:
     def _write_run(self) -> None:
         if self._ipc is None:
             self._start_file()
-        counts = sum((np.diff(piece.offsets) for piece in self._pieces), np.zeros(len(self._rows), np.int64))
+        none = np.zeros(self._exchange.partitions, np.int64)
+        counts = sum((np.diff(piece.offsets) for piece in self._pieces), none)
         for partition in np.flatnonzero(counts).tolist():
             parts = [
                 piece.rows.slice(first, last - first)
@@ -234,7 +233,7 @@ class ShuffleWriter:
             self._index.partitions.append(partition)
             self._index.starts.append(start)
             self._index.ends.append(end)
-            self._bytes[partition] += end - start
+            self._index.rows.append(int(counts[partition]))
         self._pieces.clear()
         self._waiting_bytes = 0
 
@@ -250,7 +249,7 @@ class ShuffleWriter:
     def _start_file(self) -> None:
         store = self._store()
         self._is_file = True
-        stream: Any = self._open.enter_context(store.open_output(shuffle_file_name(self._context)))
+        stream: Any = self._open.enter_context(store.open_output(self._name))
         self._sink = stream if isinstance(stream, pa.NativeFile) else pa.PythonFile(stream, mode="w")
         self._start_messages(None if store.local_path("any") is not None else "lz4")
 

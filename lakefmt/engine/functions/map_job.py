@@ -38,6 +38,7 @@ from lakefmt.engine.jobs.partition_runs import (
     split_heavy_run,
     split_run,
 )
+from lakefmt.engine.shuffle_tasks import OutputColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,11 +191,11 @@ def _with_combining(
     number: int,
 ) -> tuple[list[Stage], _Reading]:
     """Return the stages, with one that combines heavy partitions in pieces if that can be done, and who reads them."""
-    sender = stages[-1].name
+    sender, columns = stages[-1].name, OutputColumns()
     if combine is None:
-        return stages, _Reading(exchange, settings, sender)
+        return stages, _Reading(exchange, settings, sender, columns)
     name = f"combine-{number}"
-    pieces = _Pieces(exchange, settings, sender)
+    pieces = _Pieces(exchange, settings, sender, columns)
     # Of one partition: who reads it is told which of the first exchange's it stands for.
     onward = Exchange(exchange.schema, HashPartitioning(_keys_of(exchange), 1))
     task = MapTask(FoldedRows(combine), (), None, ToExchange(onward))
@@ -208,7 +209,7 @@ def _with_combining(
         describe=partial(_describe_run, exchange),
         way_out="Raise memory_limit",
     )
-    return [*stages, stage], _Reading(exchange, settings, sender, name, onward)
+    return [*stages, stage], _Reading(exchange, settings, sender, columns, name, onward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,22 +219,19 @@ class _Pieces:
     exchange: Exchange
     settings: MapSettings
     sender: str
+    columns: OutputColumns
 
     def plan(self, outputs: StageOutputs) -> Iterator[PartitionRun]:
-        sources = outputs[self.sender]
+        columns = self.columns.of(outputs[self.sender])
         target = self.settings.target_bytes
-        for partition in np.flatnonzero(_partition_bytes(sources) > target).tolist():
-            roots = [0] * (1 + max(source.root for source in sources))
-            for source in sources:
-                roots[source.root] += int(source.value.partition_bytes[partition])
+        for partition in np.flatnonzero(columns.partition_bytes(self.exchange.partitions) > target).tolist():
+            roots = columns.root_bytes(partition).tolist()
             pieces = split_heavy_run(PartitionRun(partition, partition + 1), roots, target)
             if len(pieces) > 1:
                 yield from pieces
 
     def bind(self, run: PartitionRun, outputs: StageOutputs) -> tuple[int, tuple[ShuffleInput, ...]]:
-        first, last = run.roots or (0, len(outputs[self.sender]))
-        files = [source.value for source in outputs[self.sender] if first <= source.root < last]
-        return run.start, (ShuffleInput.of(self.exchange, files, run.start, run.stop, run.slices),)
+        return run.start, (self.columns.input(self.exchange, outputs[self.sender], run),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +241,7 @@ class _Reading:
     exchange: Exchange
     settings: MapSettings
     sender: str
+    columns: OutputColumns
     combiner: str | None = None
     onward: Exchange | None = None
 
@@ -251,7 +250,7 @@ class _Reading:
         return (self.sender,) if self.combiner is None else (self.sender, self.combiner)
 
     def runs(self, outputs: StageOutputs) -> Iterator[PartitionRun]:
-        sizes = _partition_bytes(outputs[self.sender], self.exchange.partitions)
+        sizes = self.columns.of(outputs[self.sender]).partition_bytes(self.exchange.partitions)
         heavy = frozenset(self._combined(outputs))
         for partition in sorted(heavy):
             yield PartitionRun(partition, partition + 1)
@@ -260,15 +259,13 @@ class _Reading:
         )
 
     def bind(self, run: PartitionRun, outputs: StageOutputs) -> tuple[ShuffleInput, ...]:
-        combined = self._combined(outputs)
-        files = [source.value for source in outputs[self.sender]]
-        found = []
-        for partition in range(run.start, run.stop):
-            if partition in combined and self.onward is not None:
-                found.append(ShuffleInput.of(self.onward, combined[partition], 0, 1, run.slices))
-            else:
-                found.append(ShuffleInput.of(self.exchange, files, partition, partition + 1, run.slices))
-        return tuple(each for each in found if each.files)
+        combined = self._combined(outputs).get(run.start, ())
+        if combined and self.onward is not None:
+            # It is in a run by itself.
+            found = ShuffleInput.of(self.onward, combined, 0, 1, run.slices)
+        else:
+            found = self.columns.input(self.exchange, outputs[self.sender], run)
+        return (found,)
 
     def total_rows(self, outputs: StageOutputs) -> int:
         combined = self._combined(outputs)
@@ -328,11 +325,6 @@ def _keys_of(exchange: Exchange) -> tuple[HashKey, ...]:
     return exchange.partitioning.keys
 
 
-def _partition_bytes(sources: Sequence[Source], partitions: int = 0) -> NDArray[np.int64]:
-    """Return the bytes of each partition, of all outputs together."""
-    return sum((source.value.partition_bytes for source in sources), np.zeros(partitions or 1, np.int64))
-
-
 def _describe_run(exchange: Exchange, run: PartitionRun) -> str:
     names = ", ".join(key.column for key in _keys_of(exchange))
     return f"{run} (there are {exchange.partitions}), rows by {names}"
@@ -341,7 +333,7 @@ def _describe_run(exchange: Exchange, run: PartitionRun) -> str:
 def _describe_partitions(sources: Sequence[Source]) -> Sequence[str]:
     """Say how even the partitions are, and which keys make them uneven."""
     files = [source.value for source in sources if isinstance(source.value, ShuffleFile)]
-    if not files or len(files[0].partition_rows) == 1:
+    if not files or files[0].partitions == 1:
         return ()
     rows: NDArray[np.int64] = sum((file.partition_rows for file in files), np.zeros(1, np.int64))
     total = int(rows.sum())

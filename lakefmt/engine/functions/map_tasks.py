@@ -12,6 +12,7 @@ from lakefmt.engine.exchange import read_shuffle, write_shuffle_file
 from lakefmt.engine.jobs import TaskOutput
 from lakefmt.engine.jobs.rows import leave_rows
 from lakefmt.engine.parquet_reader import concat_rows
+from lakefmt.engine.shuffle_tasks import single_partitions
 from lakefmt.engine.sources.row_tables import cut_into_tables
 from lakefmt.errors import OutOfMemoryError
 
@@ -132,9 +133,9 @@ class KeyedRows:
     """Rows of an exchange, all those of a key at a time, with those of other keys."""
 
     def read(self, part: tuple[ShuffleInput, ...], context: TaskContext) -> Iterator[pa.Table]:
-        """Yield a table for each input that has rows; raises OutOfMemoryError where one is too much for the task."""
+        """Yield a table for each partition that has rows; raises OutOfMemoryError where one is too much for the task."""
         most = int(context.memory_bytes * _WHOLE_SHARE)
-        for source in part:
+        for source in _single_partitions(part, context):
             _, slices = source.slices or (0, 1)
             _check_fits(source.message_bytes // slices, most)
             batches: list[pa.RecordBatch] = []
@@ -158,9 +159,9 @@ class FoldedRows:
     combine: RowFunction
 
     def read(self, part: tuple[ShuffleInput, ...], context: TaskContext) -> Iterator[pa.Table]:
-        """Yield a table for each input that has rows; raises OutOfMemoryError where what is left is too much."""
+        """Yield a table for each partition that has rows; raises OutOfMemoryError where what is left is too much."""
         most = int(context.memory_bytes * _WHOLE_SHARE)
-        for source in part:
+        for source in _single_partitions(part, context):
             waiting: list[pa.Table] = []
             size = 0
             for batch in read_shuffle(source, context):
@@ -173,6 +174,10 @@ class FoldedRows:
                     _check_fits(size, most // 2)
             if waiting:
                 yield self.combine(concat_rows(waiting, self.combine.schema))
+
+
+def _single_partitions(part: tuple[ShuffleInput, ...], context: TaskContext) -> Iterator[ShuffleInput]:
+    return (rows for source in part for _, rows in single_partitions(source, context))
 
 
 def _check_fits(size: int, most: int) -> None:

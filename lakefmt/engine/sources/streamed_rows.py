@@ -14,12 +14,16 @@ from lakefmt.engine.sources.row_tables import cut_into_tables
 from lakefmt.errors import ObjectNotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from lakefmt.engine.sources.row_source import RowReader, RowSampler
     from lakefmt.engine.tasks.task import TaskContext
 
 __all__ = ["StreamedRows"]
+
+
+_SHARE_OF_PASSED = 1 / 8
+_MOST_PART_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class StreamedRows:
     Attributes:
         schema: the rows' columns.
         open_stream: begins to read; called once per job.
-        part_rows: rows of a part.
+        part_rows: rows of the first parts; later ones have several times as many.
         name: what the stream is, in errors.
     """
 
@@ -62,10 +66,11 @@ class StreamedRows:
         """Return None: a stream tells nothing before its end."""
         return None
 
-    def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[_Part]:  # noqa: ARG002 - a part is a batch
+    def parts(self, parallelism: int, keep_in: str | None = None) -> Iterator[_Part]:
         """Yield the rows as tables, or as files of the folder."""
         with closing(self.open_stream()) as batches:
-            for number, table in enumerate(cut_into_tables(batches, self.part_rows)):
+            tables = cut_into_tables(batches, self.part_rows)
+            for number, table in enumerate(_growing(tables, _SHARE_OF_PASSED / parallelism)):
                 if keep_in is None:
                     yield table
                 else:
@@ -120,6 +125,31 @@ def _write(table: pa.Table, path: Path) -> _RowsOfFile:
             hint="Make room there, or set TMPDIR to a larger disk",
         ) from error
     return _RowsOfFile(str(path), 0, table.num_rows)
+
+
+def _growing(tables: Iterable[pa.Table], share: float) -> Iterator[pa.Table]:
+    """Put more and more tables together: each of the result has a share of the rows before it, at most.
+
+    So there are many parts of a short stream, which all workers have some of, and not too many of a long one; and who
+    has the last part does not work on it much longer than all others have worked.
+    """
+    waiting: list[pa.Table] = []
+    passed = rows = size = 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        size += table.nbytes
+        if rows + table.num_rows > passed * share or size >= _MOST_PART_BYTES:
+            yield _joined(waiting)
+            passed += rows
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    # A message, and a call of its reader, for each of some hundred rows costs more than the copy.
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
 
 
 def _read_part(part: _Part, context: TaskContext) -> Iterator[pa.RecordBatch]:

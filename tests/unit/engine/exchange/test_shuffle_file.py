@@ -17,6 +17,7 @@ from lakefmt.engine.exchange import (
     HashKey,
     HashPartitioning,
     ShuffleInput,
+    ShuffleOutputs,
     Versions,
     read_shuffle,
     write_shuffle_file,
@@ -107,10 +108,45 @@ def test_little_output_travels_with_the_answer_and_leaves_no_file(context_of, tm
     assert by_id(read_all(exchange, [file], context_of())) == by_id(
         pa.Table.from_batches([BATCH.slice(0, 100)])
     )
-    part = file.select(3, 4)
+    part = ShuffleInput.of(exchange, [file], 3, 4)
     assert len(part.inline) < len(file.inline)
     rows = read_all(exchange, [file], context_of(), 3, 4)
     assert rows.num_rows == file.partition_rows[3] > 0
+
+
+def test_small_batches_are_sent_together(context_of, tmp_path):
+    exchange = Exchange(BATCH.schema, BY_ID)
+    pieces = [BATCH.slice(start, 50) for start in range(0, ROWS, 50)]
+    file = write_shuffle_file(exchange, pieces, context_of())
+    with pa.ipc.open_file(tmp_path / file.name) as reader:
+        assert reader.num_record_batches == 8
+    part = read_all(exchange, [file], context_of(), 5, 6)["id"].to_pylist()
+    assert part == sorted(part), "rows keep their order"
+    assert by_id(read_all(exchange, [file], context_of())) == by_id(pa.Table.from_batches([BATCH]))
+
+
+def test_an_input_is_by_partition_then_by_output_and_of_some_parts_where_they_are_named(context_of):
+    exchange = Exchange(BATCH.schema, BY_ID)
+    inline = write_shuffle_file(exchange, [BATCH.slice(0, 100)], context_of(0))
+    files = [inline, *(write_shuffle_file(exchange, [BATCH], context_of(n)) for n in (1, 2)), inline]
+    outputs = ShuffleOutputs(files, [0, 0, 1, 2])
+    rows = outputs.select(exchange, 2, 5)
+    assert rows.rows == sum(int(file.partition_rows[2:5].sum()) for file in files)
+    assert [number for number, _ in rows.single_partitions()] == [2, 3, 4]
+    places = list(zip(rows.ranges.partitions.tolist(), rows.ranges.sources.tolist(), strict=True))
+    assert places == [(partition, output) for partition in (2, 3, 4) for output in range(4)]
+    some = outputs.select(exchange, 2, 3, roots=(1, 3))
+    found = pa.Table.from_batches(read_shuffle(some, context_of()))
+    wanted = [*read_all(exchange, [files[2]], context_of(), 2, 3)["id"].to_pylist()]
+    wanted += read_all(exchange, [inline], context_of(), 2, 3)["id"].to_pylist()
+    assert found["id"].to_pylist() == wanted
+    sizes = [
+        sum(ShuffleInput.of(exchange, [file], part, part + 1).message_bytes for file in files)
+        for part in range(8)
+    ]
+    assert outputs.partition_bytes(8).tolist() == sizes
+    assert int(outputs.root_bytes(2).sum()) == sizes[2]
+    assert outputs.root_bytes(2)[2] == ShuffleInput.of(exchange, [inline], 2, 3).message_bytes
 
 
 def test_few_rows_in_many_partitions_become_a_file(context_of, tmp_path):
@@ -228,8 +264,9 @@ def test_a_remote_file_that_is_not_what_was_written_names_its_task(context_of, t
 def test_rows_missing_from_an_otherwise_whole_file_are_noticed(context_of):
     exchange = Exchange(BATCH.schema, BY_ID)
     file = write_shuffle_file(exchange, [BATCH], context_of())
-    counted = replace(file, partition_rows=file.partition_rows + np.eye(8, dtype=np.int64)[3])
-    with pytest.raises(LostOutputError, match=r"20,000 rows instead of 20,001"):
+    rows = file.index.rows
+    counted = replace(file, index=replace(file.index, rows=rows + np.eye(8, dtype=np.int64)[3]))
+    with pytest.raises(LostOutputError, match=f"{rows[3]:,} rows instead of {rows[3] + 1:,}"):
         read_all(exchange, [counted], context_of())
 
 
