@@ -67,9 +67,8 @@ def judge_failure(
 ) -> Verdict:
     """Say what to do about a failed attempt.
 
-    A worker that was killed by the system (SIGKILL) twice under one task is taken for one that ran out of memory, where
-    the input can be split: so the kernel's OOM killer acts, and it tells nobody. Should it be a row that kills, it is
-    narrowed down.
+    A worker that was killed by the system (SIGKILL) twice under one task is taken for one that ran out of memory: so the
+    kernel's OOM killer acts, and it tells nobody. Should it be a row that kills, it is narrowed down.
 
     Args:
         error: what the attempt ended with.
@@ -90,8 +89,8 @@ def judge_failure(
             before = sum(isinstance(each, WorkerLostError) for each in failures)
             if lost_workers > bounds.lost_workers:
                 return Verdict.FAIL
-            if before and can_split and error.exit_code == _KILLED:
-                return Verdict.SPLIT
+            if before and error.exit_code == _KILLED and (can_split or can_run_by_itself):
+                return Verdict.SPLIT if can_split else Verdict.RUN_BY_ITSELF
             return Verdict.RETRY if before + 1 < bounds.losses else Verdict.FAIL
         case StoreError() if not isinstance(error, ObjectNotFoundError | UnknownOutcomeError):
             before = sum(isinstance(each, StoreError) for each in failures)

@@ -280,6 +280,17 @@ def test_unit_that_is_too_much_waits_until_nothing_else_runs_and_then_has_all_of
     assert state.is_done
 
 
+def test_unit_under_which_two_workers_were_killed_runs_by_itself_and_a_third_kill_ends_the_job():
+    state = JobState(Job((Stage("work", never, lambda _: iter(["large", "small"])),)), by_itself={"work"})
+    large, small = all_next(state)
+    assert state.reject(large, KILLED) is Verdict.RETRY
+    assert state.reject(state.next_attempt(), KILLED) is Verdict.RUN_BY_ITSELF
+    assert state.next_attempt() is None
+    done(state, small, "small")
+    with pytest.raises(WorkerLostError, match="it ended 3 workers"):
+        state.reject(state.next_by_itself(), WorkerLostError("the worker died", exit_code=-9))
+
+
 def test_unit_that_is_too_much_for_all_of_the_memory_ends_the_job():
     state = JobState(Job((Stage("work", never, lambda _: iter(["large"])),)), by_itself={"work"})
     state.reject(state.next_attempt(), TOO_MUCH)
