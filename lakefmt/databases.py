@@ -34,6 +34,7 @@ __all__ = [
     "binding_allowed",
     "is_before_duckdb_1_5",
     "isolated",
+    "leave_to_parent",
     "querying",
     "reading_files",
     "relation_to_reader",
@@ -70,22 +71,18 @@ class ProcessDatabase:
         self._settings = dict(settings)
         self._session = {"TimeZone": "'UTC'", **(session or {})}
         self._lock = threading.Lock()
-        self._connection: tuple[int, duckdb.DuckDBPyConnection] | None = None
-        self._abandoned: list[duckdb.DuckDBPyConnection] = []
+        self._connection: duckdb.DuckDBPyConnection | None = None
         _alive.add(self)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own to the database; close it, or let it go, after use."""
         found = self._connection
-        if found is None or found[0] != os.getpid():
+        if found is None:
             with self._lock:
                 found = self._connection
-                if found is None or found[0] != os.getpid():
-                    if found is not None:
-                        # Inherited through fork: its threads live in the parent alone, closing it could wait for ever.
-                        self._abandoned.append(found[1])
-                    found = self._connection = (os.getpid(), self._connect())
-        return found[1].cursor()
+                if found is None:
+                    found = self._connection = self._connect()
+        return found.cursor()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -107,9 +104,12 @@ class ProcessDatabase:
             connection.execute(f"SET GLOBAL {name} = {value}")
         return connection
 
-    def forget_lock(self) -> None:
-        """Take a new lock: a thread of the parent may have held it at a fork, and nobody in the child would release it."""
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child: with a lock that no thread of the parent holds, and no connection of its."""
         self._lock = threading.Lock()
+        if self._connection is not None:
+            leave_to_parent(self._connection)
+            self._connection = None
 
 
 _alive: weakref.WeakSet[ProcessDatabase] = weakref.WeakSet()
@@ -180,9 +180,19 @@ class QueryDatabases:
                 del self._databases[next(iter(self._databases))]  # ends with its last query
         return database.cursor_within(folders)
 
-    def forget_lock(self) -> None:
+    def forget_parent(self) -> None:
         """Take a new lock, after a fork."""
         self._lock = threading.Lock()
+
+
+def leave_to_parent(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection that came through a fork be, for good: its threads live in the parent alone.
+
+    To close it could wait for them for ever, and to destroy it, as at the end of the interpreter, ends the process.
+    """
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def relation_to_table(relation: Any) -> pa.Table:
@@ -235,12 +245,12 @@ binding_allowed = QueryDatabases()
 """Bind queries that may reach more than tables, over what they may reach and no table's files, of any query."""
 
 
-def _forget_locks() -> None:
+def _forget_parent() -> None:
     for database in list(_alive):
-        database.forget_lock()
-    querying.forget_lock()
-    binding_allowed.forget_lock()
+        database.forget_parent()
+    querying.forget_parent()
+    binding_allowed.forget_parent()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_locks)
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -29,6 +29,9 @@ _EXCERPT = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^", re.DOTALL)
 _OTHER_FILES = re.compile(
     r"file system operations are disabled by configuration|disabled through configuration"
 )
+_FAILED_STREAM = re.compile(
+    r"arrow_scan: get_next failed\(\): (?:Invalid: )*(.*?)[. ]*(?:Detail: Python exception: .*)?$"
+)
 _UNKNOWN_TABLE = re.compile(r"^Table with name (.+) does not exist")
 _LONGEST = 300
 
@@ -97,6 +100,11 @@ def failed_query(error: Exception, memory_bytes: int) -> LakefmtError:
             f"{reason.rpartition('Out of Memory Error: ')[2]}",
             hint="Raise memory_limit, make room in the folder for temporary files (TMPDIR), "
             "or ask for fewer columns, rows or groups; to_batches returns rows without gathering them",
+        )
+    if (stream := _FAILED_STREAM.search(reason)) is not None:
+        return InvalidInputError(
+            f"Rows that the query was given cannot be read: {stream[1]}",
+            hint="Read them by themselves, to see where it fails",
         )
     if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException):
         return StoreError(f"The query could not be run: {reason}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -12,17 +13,19 @@ from lakefmt.arrow_values import array_of
 from lakefmt.databases import (
     QueryDatabases,
     is_before_duckdb_1_5,
+    leave_to_parent,
     querying,
     relation_to_reader,
     relation_to_table,
 )
 from lakefmt.engine.gather import gather_tables
 from lakefmt.engine.progress import tracking
-from lakefmt.errors import CorruptTableError, LakefmtError
+from lakefmt.errors import CorruptTableError, InvalidInputError, LakefmtError
 from lakefmt.expressions import quote_identifier
 from lakefmt.query.errors import failed_query, kind_of_streamed
 from lakefmt.query.interrupts import InterruptibleCalls
 from lakefmt.query.sources import TableSource
+from lakefmt.query.streams import WatchedRows, is_batch_source
 from lakefmt.scan.duckdb_source import plan_duckdb_source, stream_column
 from lakefmt.scan.plan import plan_scan
 from lakefmt.scan.read import read_batches
@@ -82,7 +85,7 @@ class Session:
         parameters: values of its placeholders.
         limits: of the memory that the run takes.
         tables: what is read of each table.
-        has_vectors: expressions of the query may be asked of deleted rows before these are left out.
+        has_vectors: expressions of the query may be asked of deleted rows before these are left out, and may have failed on one.
     """
 
     cursor: duckdb.DuckDBPyConnection
@@ -92,6 +95,8 @@ class Session:
     tables: list[TablePlan] = field(default_factory=list)
     has_vectors: bool = False
     _calls: InterruptibleCalls = field(init=False, repr=False)
+    _stream_errors: list[Exception] = field(default_factory=list, init=False, repr=False)
+    _process: int = field(default_factory=os.getpid, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._calls = InterruptibleCalls(self.cursor)
@@ -144,13 +149,16 @@ class Session:
                 "SET enable_progress_bar = false"
             )  # of the session; it would print from worker threads
             for table, rows in tables:
-                _make_view(cursor, table.name, rows)
+                _make_view(cursor, table.name, rows, session._stream_errors)
             for name, source in sources.items():
                 if not isinstance(source, TableSource):
-                    _make_data_view(cursor, name, source.data)
-        except BaseException as error:
+                    data = source.data
+                    if is_batch_source(data):
+                        data = WatchedRows(data, session._stream_errors)
+                    _make_data_view(cursor, name, data)
+        except BaseException as error:  # noqa: BLE001 - raised again, as ours
             cursor.close()
-            raise session.explain_failure(error) from error
+            session._raise(error)
         return session
 
     def relation(self) -> Any:
@@ -159,8 +167,8 @@ class Session:
             if self.parameters is None:
                 return self.cursor.sql(self.text)
             return self.cursor.sql(self.text, params=self.parameters)
-        except Exception as error:
-            raise self.explain_failure(error) from error
+        except Exception as error:  # noqa: BLE001 - raised again, as ours
+            self._raise(error)
 
     def to_table(self) -> pa.Table:
         """Run the query and return all rows, mapped from a file where they are more than the limit of a result."""
@@ -229,17 +237,35 @@ class Session:
 
     def _call(self, call: Callable[[], _T]) -> _T:
         """Return what a call into DuckDB returns; its errors are told as ours."""
+        if self._process != os.getpid():
+            raise InvalidInputError(
+                "This query was begun by the process that this one was forked from, whose threads run it",
+                hint="Ask for the query's rows anew in this process",
+            )
         try:
             return self._calls.run(call)
-        except Exception as error:
-            raise self.explain_failure(error) from error
+        except Exception as error:  # noqa: BLE001 - raised again, as ours
+            self._raise(error)
 
     def close(self) -> None:
         """End the session."""
+        if self._process != os.getpid():
+            leave_to_parent(self.cursor)
+            return
         self._calls.close()
         self.cursor.close()
 
-    def explain_failure(self, error: BaseException) -> BaseException:
+    def _raise(self, error: BaseException) -> NoReturn:
+        """Raise what an error of a run means; one of rows that the query was given is raised as it was there."""
+        if self._stream_errors and not isinstance(error, KeyboardInterrupt):
+            original = self._stream_errors[0]
+            self._stream_errors.clear()  # an error's traceback keeps the session
+            self.has_vectors = False
+            raise original from original.__cause__
+        told = self._explain_failure(error)
+        raise told from (told.__cause__ if told is error else error)
+
+    def _explain_failure(self, error: BaseException) -> BaseException:
         """Return what an error of a run means: one of this library's, a damaged file, or a value that the query cannot take."""
         import duckdb
 
@@ -293,13 +319,15 @@ class _Begun:
     others: Iterator[pa.RecordBatch]
 
 
-def _make_view(cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource) -> None:
+def _make_view(
+    cursor: duckdb.DuckDBPyConnection, name: str, rows: DuckdbSource, errors: list[Exception]
+) -> None:
     for variable, values in rows.lists.items():
         _set_variable(cursor, variable, _as_list(values))
     for variable, content in rows.bits.items():
         _set_variable(cursor, variable, array_of([content], pa.binary()), "BIT")
     for stream, source in rows.streams.items():
-        cursor.register(stream, _readable_twice(source))
+        cursor.register(stream, _readable_twice(WatchedRows(source, errors)))
     # Every list of paths is gone through where it is bound: the view is bound over one path each, and used over all.
     for variable, paths in rows.files.items():
         _set_variable(cursor, variable, _as_list(paths.slice(0, 1)))

@@ -131,13 +131,30 @@ def _source_of(name: str, what: Any, storage_options: Mapping[str, Any] | None) 
         what = what.collect()
     if hasattr(what, "__arrow_c_stream__"):
         if hasattr(what, "__arrow_c_schema__") and not isinstance(what, pa.RecordBatchReader):
-            return DataSource(what, pa.Table.from_batches([], pa.schema(what)))
+            schema = pa.schema(what)
+            _check_names(name, schema.names)
+            return DataSource(what, pa.Table.from_batches([], schema))
         rows = _without_views(pa.table(what))  # one that may be read once only, too
+        _check_names(name, rows.schema.names)
         return DataSource(rows, rows.slice(0, 0))
     raise InvalidInputError(
         f"tables[{name!r}] is {kind.removeprefix('builtins.')}, which has no rows",
         hint="Pass a table, a URI, a query, or pyarrow, pandas or polars data",
     )
+
+
+def _check_names(table: str, names: Collection[str]) -> None:
+    """Refuse columns that a query could not tell apart: it would read one of them for both."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.get(name.lower())
+        known[name.lower()] = name
+        if other is not None:
+            same = f"two columns {name!r}" if other == name else f"columns {other!r} and {name!r}"
+            raise InvalidInputError(
+                f"tables[{table!r}] has {same}, which SQL does not tell apart",
+                hint="Give each a name of its own (AS in a query, rename_columns of an Arrow table)",
+            )
 
 
 def _without_views(rows: pa.Table) -> pa.Table:

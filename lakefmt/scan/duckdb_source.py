@@ -22,7 +22,7 @@ from lakefmt.scan.read import read_batches
 from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from lakefmt.scan.duckdb_bits import PresentBits
     from lakefmt.scan.duckdb_files import FileGroup
@@ -44,7 +44,7 @@ class DuckdbSource:
         lists: variables that are lists, one Arrow array each.
         files: variables that are lists of paths; a view over one of the paths is one over all of them.
         bits: variables that are bit strings: the bytes, first bit highest.
-        streams: what is registered beside it: exports an Arrow stream, anew each time.
+        streams: rows that it scans under these names, anew each time.
         folders: that DuckDB reads files in.
         own_files: how many files come through the streams.
     """
@@ -53,7 +53,7 @@ class DuckdbSource:
     lists: dict[str, pa.Array[Any]] = field(default_factory=dict)
     files: dict[str, pa.Array[Any]] = field(default_factory=dict)
     bits: dict[str, bytes] = field(default_factory=dict)
-    streams: dict[str, Any] = field(default_factory=dict)
+    streams: dict[str, PlanStream] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     own_files: int = 0
 
@@ -143,7 +143,7 @@ class _Builder:
         read = Schema(wanted or [min(fields, key=self._reads_of)])
         plan = replace(self._plan, files=files, schema=read)
         stream = self._new_name("stream")
-        self._source.streams[stream] = _PlanStream(self._store, plan)
+        self._source.streams[stream] = PlanStream(self._store, plan)
         columns = []
         for each in fields:
             name, kind = quote_identifier(each.name), duckdb_type(each.type)
@@ -202,15 +202,16 @@ class _Builder:
 
 
 @dataclass(frozen=True, slots=True)
-class _PlanStream:
-    """The rows of a plan's row groups as an Arrow stream, anew each time; the predicate leaves out row groups alone."""
+class PlanStream:
+    """The rows of a plan's row groups, anew each time; the predicate leaves out row groups alone."""
 
     store: Store
     plan: ScanPlan
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        schema = self.plan.schema.to_arrow()
-        reader: Any = pa.RecordBatchReader.from_batches(
-            schema, read_batches(self.store, self.plan, whole_row_groups=True)
-        )
-        return reader.__arrow_c_stream__(requested_schema)
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows."""
+        return read_batches(self.store, self.plan, whole_row_groups=True)
+
+    def __arrow_c_schema__(self) -> object:
+        """Export the schema of the rows."""
+        return self.plan.schema.to_arrow().__arrow_c_schema__()

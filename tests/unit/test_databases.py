@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,6 +41,22 @@ def test_a_forked_child_makes_its_own() -> None:
     with os.fdopen(read_end, "rb") as answer:
         assert answer.read() == b"n > 2 AND ts > '2026-01-01'"
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_ends_as_it_would() -> None:
+    """At the interpreter's end what it inherited is not destroyed: the threads that are waited for are not there."""
+    program = (
+        "import os, sys, lakefmt\n"
+        "lakefmt.sql('SELECT 1').to_arrow()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    lakefmt.sql('SELECT 2').to_arrow()\n"
+        "    sys.exit(7)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], timeout=60, check=False)
+    assert ended.returncode == 7
 
 
 def test_it_reaches_no_file_and_no_python_variable(tmp_path: os.PathLike[str]) -> None:
