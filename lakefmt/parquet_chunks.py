@@ -13,7 +13,6 @@ of the leaf; so bytes that somebody put into a bound cannot be taken for a chunk
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ColumnChunks", "LeafPages", "LeafStatistics"]
 
-_MOST_DOTS = 6  # in names; each doubles how a path may be meant
+_MOST_PARTS = 7  # of a path that may have dots in names; each doubles how it may be meant
 
 # Thrift's compact protocol: a field is a byte, how much its number is more than the last one's and its kind, and a value.
 _I32, _I64, _BINARY, _LIST, _STRUCT = 5, 6, 8, 9, 12
@@ -133,11 +132,6 @@ class ColumnChunks:
         return sink.getvalue().to_pybytes()[: -len(_LENGTH_AND_MAGIC)]
 
     @cached_value
-    def _path_counts(self) -> Counter[str]:
-        columns = self._metadata.schema
-        return Counter([columns.column(leaf).path for leaf in range(len(columns))])
-
-    @cached_value
     def _has_type_order(self) -> bool:
         """Whether all columns' bounds are said to be by the order of their types ("ColumnOrder")."""
         num_columns: int = self._metadata.num_columns
@@ -146,17 +140,21 @@ class ColumnChunks:
     def _find(self, leaf: int) -> list[tuple[int, int]] | None:
         """Return where a leaf column's path starts and ends in each of its chunks, None unless each row group has one."""
         path: str = self._metadata.schema.column(leaf).path
-        if "." in path and self._path_counts[path] > 1:
-            return None  # of two that differ by a dot in a name
-        for names in _readings(path):
-            # The next field, the codec, belongs to what is looked for: other lists have none after them.
-            places = self._find_all(_encoded_path(names) + bytes([1 << 4 | _I32]))
-            if len(places) == self._metadata.num_row_groups:
-                return places
-        return None
+        parts = path.split(".")
+        places = self._find_all(parts)
+        # The schema is before all chunks: where it has no dot, no name has one.
+        schema_end = places[0][0] if places else len(self._footer)
+        if len(parts) > 1 and self._footer.find(b".", 0, schema_end) >= 0:
+            if len(parts) > _MOST_PARTS:
+                return None
+            for names in _other_readings(parts):
+                places += self._find_all(names)
+        return places if len(places) == self._metadata.num_row_groups else None
 
-    def _find_all(self, wanted: bytes) -> list[tuple[int, int]]:
-        """Return where some bytes start and end, some more places than there are row groups at most."""
+    def _find_all(self, names: list[str]) -> list[tuple[int, int]]:
+        """Return where a path starts and ends, at one place more than there are row groups at most."""
+        # The next field, the codec, belongs to what is looked for: other lists have none after them.
+        wanted = _encoded_path(names) + bytes([1 << 4 | _I32])
         places: list[tuple[int, int]] = []
         start = self._footer.find(wanted)
         while start >= 0 and len(places) <= self._metadata.num_row_groups:
@@ -221,17 +219,12 @@ class _NoStatisticsError(Exception):
     """What should be statistics is something else."""
 
 
-def _readings(path: str) -> Iterator[list[str]]:
-    """Yield the names that a path may be made of, first as if no name had a dot in it."""
-    parts = path.split(".")
-    yield parts
-    if len(parts) - 1 > _MOST_DOTS:
-        return
+def _other_readings(parts: list[str]) -> Iterator[list[str]]:
+    """Yield the names that a path of such parts may be made of where names have dots in them."""
     for separators in product("\0.", repeat=len(parts) - 1):
-        joined = parts[0] + "".join(map("".join, zip(separators, parts[1:], strict=True)))
-        names = joined.split("\0")
-        if names != parts:
-            yield names
+        if "." in separators:
+            joined = map("".join, zip(separators, parts[1:], strict=True))
+            yield "".join([parts[0], *joined]).split("\0")
 
 
 def _encoded_path(names: list[str]) -> bytes:

@@ -108,19 +108,29 @@ def test_nothing_is_known_of_columns_that_a_dot_makes_alike(tmp_path):
     assert chunks.pages(1) is None
 
 
-def test_bound_that_looks_like_a_chunk_is_taken_for_none(tmp_path):
+def forge_chunk(footer, forged):
+    """Put the bytes of a chunk into the greatest text of another column; the other bounds stay."""
+    _, (_, (group, *_)) = footer[4]
+    _, (_, (chunk, *_)) = group[1]
+    chunk[3][1][12] = (12, {3: (6, 0), 5: (8, b"z" + forged), 6: (8, b"a")})
+
+
+@pytest.mark.parametrize(("name", "imitated"), [("id", {"id": [10**9]}), ("a.b", {"a": [{"b": 10**9}]})])
+def test_bound_that_looks_like_a_chunk_is_taken_for_none(tmp_path, name, imitated):
     """Who can write a text into a table must not choose the bounds of another column."""
     path = tmp_path / "x.parquet"
-    honest = tmp_path / "honest.parquet"
-    pq.write_table(pa.table({"id": [10**9]}), honest)
-    footer = honest.read_bytes()
-    start = footer.index(b"\x19\x18\x02id\x15")
-    forged = footer[start : start + 110]
-    pq.write_table(pa.table({"text": pa.array([forged]), "id": [7]}), path)
-    assert path.read_bytes().count(forged) > 2
+    pq.write_table(pa.table(imitated), path)
+    data = path.read_bytes()
+    start = data.index(b"b\x15" if name == "a.b" else b"id\x15") - (5 if name == "a.b" else 3)
+    assert data[start] == 0x19
+    forged = data[start : start + 110]
+    pq.write_table(pa.table({"text": ["m"], name: [7]}), path)
+    _, chunks = read(path)
+    assert chunks.statistics(1).least == ((7).to_bytes(8, "little"),)
+    rewrite_footer(path, lambda footer: forge_chunk(footer, forged))
     _, chunks = read(path)
     assert chunks.statistics(1) is None
-    assert chunks.statistics(0).least == (forged,)
+    assert chunks.statistics(0).greatest == (b"z" + forged,)
 
 
 def test_columns_in_byte_stream_split_are_found(tmp_path):
