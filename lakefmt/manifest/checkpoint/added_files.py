@@ -47,7 +47,7 @@ def adds_in_file(
     """
     if groups is None:
         groups = file.groups_with(("add", "path"))
-    parsed_too = layout.statistics is not None or file.type_of(("add", "stats")) is None
+    parsed_too = layout.statistics is not None or _lacks_texts(file, groups)
     names = [name for name in _READ if name != "stats_parsed" or parsed_too]
     present = [name for name in names if file.type_of(("add", name)) is not None]
     with file.reading():
@@ -98,6 +98,15 @@ def tombstones_in_file(file: ActionFile, *, batch_rows: int) -> Iterator[pa.Tabl
                 else:
                     columns.append(_member(removes, field.name).cast(field.type))
             yield pa.Table.from_arrays(columns, schema=TOMBSTONE_SCHEMA)
+
+
+def _lacks_texts(file: ActionFile, groups: Sequence[int]) -> bool:
+    """Whether live files may be without the text of statistics; they may have typed ones then."""
+    return any(
+        file.null_count(("add", "stats"), group) is None
+        or file.null_count(("add", "stats"), group) != file.null_count(("add", "path"), group)
+        for group in groups
+    )
 
 
 def _to_layout(members: Mapping[str, Any], layout: ActionLayout, length: int) -> pa.Table:

@@ -8,6 +8,7 @@ import pytest
 
 import lakefmt
 from lakefmt.errors import CorruptTableError
+from lakefmt.manifest.statistics_reader import StatisticsReader
 from lakefmt.manifest.typed_statistics import TypedStatistics, format_statistics
 
 LAST_US = 2**63 - 1
@@ -67,7 +68,9 @@ def test_bounds_of_texts_that_are_no_texts_are_unknown(value, more):
         ("-9007199254740993", -9007199254740993),
         ("9223372036854775807", 9223372036854775807),
         ("-9223372036854775808", -9223372036854775808),
-        ("9007199254740991.0", 9007199254740991),  # a double says which integer that is
+        ("9007199254740991.0", None),
+        ("5.0", None),
+        ("2e1", None),
         ("9007199254740993.0", None),
         ("-9007199254740993.0", None),
         ("9.3e17", None),
@@ -75,13 +78,75 @@ def test_bounds_of_texts_that_are_no_texts_are_unknown(value, more):
         ("9" * 19, None),
     ],
 )
-def test_large_bounds_that_a_double_has_rounded_are_unknown(written, bound):
+def test_integers_that_are_written_as_other_numbers_are_unknown(written, bound):
     schema = lakefmt.Schema.from_arrow({"n": "long"})
     documents = [f'{{"minValues":{{"n":{written}}},"maxValues":{{"n":{written}}}}}', None, '{"numRecords":2}']
     parsed = TypedStatistics(schema, [], {}, with_vectors=False).parse(pa.array(documents)).to_pylist()
     assert parsed[0]["minValues"]["n"] == bound
     assert parsed[0]["maxValues"]["n"] == bound
     assert parsed[2]["numRecords"] == 2
+
+
+KINDS = ("byte", "short", "integer", "long", "float", "double", "decimal(10,2)", "decimal(30,2)", "date")
+KINDS = (*KINDS, "timestamp", "timestamp_ntz", "string")
+VALUES = (
+    *(
+        "5",
+        '"5"',
+        "true",
+        "false",
+        "null",
+        "{}",
+        "[5]",
+        "1e2",
+        "5.0",
+        "-0.5",
+        '"2026-01-02"',
+        "20260102",
+        '"true"',
+    ),
+    *(
+        "1e400",
+        "NaN",
+        "-Infinity",
+        "300",
+        '"5.0"',
+        '"NaN"',
+        '"2026-01-02T03:04:05.678Z"',
+        "9" * 30,
+        ' "7"',
+        '"x\\u0041"',
+    ),
+)
+
+
+@pytest.mark.parametrize("more", [0, 6_000])
+@pytest.mark.parametrize("name", ["n", "a.b", 'quo"te', "é", "sl/ash"])
+def test_typed_bounds_are_those_that_reading_the_json_gives(name, more):
+    """Each kind of value for each type; the column's name as it is, and spelled with escapes."""
+    spelled = orjson.dumps(name).decode()
+    escaped = '"' + "".join(f"\\u{ord(character):04x}" for character in name) + '"'
+    documents = [
+        f'{{"numRecords":1,"minValues":{{{key}:{value}}},"maxValues":{{{key}{space}:{space}{value}}}}}'
+        for value in VALUES
+        for key, space in ((spelled, ""), (spelled, " "), (escaped, ""))
+    ]
+    documents += [None] * more
+    for kind in KINDS:
+        schema = lakefmt.Schema.from_arrow({name: kind})
+        parsed = TypedStatistics(schema, [], {}, with_vectors=False).parse(pa.array(documents))
+        read = StatisticsReader(pa.array(documents), schema, nan_free=pa.array([True] * len(documents)))
+        bounds = read.bounds((name,))
+        for side, expected in (("minValues", bounds.minimum), ("maxValues", bounds.maximum)):
+            found = parsed.field(side).field(name)
+            wrong = [
+                (kind, document, ours, theirs)
+                for document, ours, theirs in zip(
+                    documents, found.to_pylist(), expected.to_pylist(), strict=True
+                )
+                if ours != theirs
+            ]
+            assert not wrong
 
 
 def test_bounds_of_a_type_that_no_column_has_are_an_error_of_the_checkpoint(tmp_path):

@@ -264,3 +264,33 @@ def test_snapshots_that_follow_read_their_files_from_the_new_checkpoint(uri):
     assert len(after.checkpoint_content().newest) == 1
     assert after.files.num_files == 4
     assert paths(after) == paths(load_snapshot(store))
+
+
+@pytest.mark.parametrize("keeps_column", [True, False])
+def test_statistics_that_another_writer_has_typed_alone_are_kept_as_text(uri, tmp_path, keeps_column):
+    table = create(uri, delta_checkpoint_writeStatsAsJson="true", delta_checkpoint_writeStatsAsStruct="true")
+    table.append(rows(1, 3, 7))
+    table.append(rows(1, 9))
+    file = tmp_path / "table" / write(uri).key
+    actions = pq.read_table(file)
+    adds = actions["add"].combine_chunks()
+    members = {field.name: adds.field(field.name) for field in adds.type}
+    # The text of one file, or all texts, are gone.
+    texts = [None, *members.pop("stats").to_pylist()[1:]]
+    texts[texts.index(next(filter(None, texts)))] = None
+    if keeps_column:
+        members["stats"] = pa.array(texts, pa.string())
+    changed = pa.StructArray.from_arrays(
+        list(members.values()), fields=[pa.field(n, m.type) for n, m in members.items()], mask=adds.is_null()
+    )
+    place = actions.schema.get_field_index("add")
+    pq.write_table(actions.set_column(place, "add", changed), file)
+    for commit in range(3):
+        (tmp_path / "table" / "_delta_log" / f"{commit:020}.json").unlink()
+    lakefmt.open(uri).append(rows(2, 5))
+    snapshot = load_snapshot(open_store(uri))
+    snapshot.metadata.configuration["delta.checkpoint.writeStatsAsStruct"] = "false"
+    kept = pq.read_table(tmp_path / "table" / write(uri, snapshot).key)["add"].combine_chunks().drop_null()
+    assert "stats_parsed" not in [field.name for field in kept.type]
+    found = [orjson.loads(text) for text in kept.field("stats").to_pylist()]
+    assert sorted((each["minValues"]["id"], each["numRecords"]) for each in found) == [(3, 2), (5, 1), (9, 1)]
