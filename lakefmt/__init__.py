@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lakefmt.errors import InvalidQueryError as InvalidQueryError
     from lakefmt.errors import LakefmtError as LakefmtError
     from lakefmt.errors import LostOutputError as LostOutputError
+    from lakefmt.errors import MissingPackageError as MissingPackageError
     from lakefmt.errors import ObjectNotFoundError as ObjectNotFoundError
     from lakefmt.errors import OutOfMemoryError as OutOfMemoryError
     from lakefmt.errors import ResourceError as ResourceError
@@ -78,6 +79,7 @@ _HOMES = {
     "LakefmtError": "lakefmt.errors",
     "LostOutputError": "lakefmt.errors",
     "MappedRows": "lakefmt.scan.mapped_rows",
+    "MissingPackageError": "lakefmt.errors",
     "ObjectNotFoundError": "lakefmt.errors",
     "OutOfMemoryError": "lakefmt.errors",
     "Query": "lakefmt.query",
@@ -124,6 +126,7 @@ __all__ = [
     "LakefmtError",
     "LostOutputError",
     "MappedRows",
+    "MissingPackageError",
     "ObjectNotFoundError",
     "OutOfMemoryError",
     "Query",

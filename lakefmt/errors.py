@@ -9,6 +9,7 @@
     │   ├── SchemaMismatchError     the data does not fit the table: mend the data or the schema
     │   └── ConstraintViolationError  a row breaks a rule of the table: mend the row
     ├── CommitConflictError         another writer changed what this one read: look, then run it again
+    ├── MissingPackageError         a package that is not always wanted is not there: install it
     ├── UnsupportedFeatureError     the table asks for more than this release can do
     ├── CorruptTableError           what is on disk contradicts itself: repair or restore
     ├── ResourceError               this machine is too small for it: ask for less at a time, or give it more
@@ -41,6 +42,7 @@ __all__ = [
     "InvalidQueryError",
     "LakefmtError",
     "LostOutputError",
+    "MissingPackageError",
     "ObjectNotFoundError",
     "OutOfMemoryError",
     "ResourceError",
@@ -191,6 +193,10 @@ class CommitConflictError(LakefmtError):
         super().__init__(message, **places)
         self.kind = kind
         self.retry_helps = retry_helps
+
+
+class MissingPackageError(LakefmtError, ImportError):
+    """What was called needs a package that is not installed; an ``ImportError``, too."""
 
 
 class UnsupportedFeatureError(LakefmtError):

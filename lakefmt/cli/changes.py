@@ -81,7 +81,7 @@ def changes(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the row changes of a table between two versions, both included.
+    """List the row changes between two versions, both included.
 
     With --json: table, from_version, to_version (null where there is none yet), changes: the columns, _change_type, _commit_version, _commit_timestamp.
 

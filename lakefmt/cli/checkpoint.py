@@ -35,9 +35,9 @@ def checkpoint(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a checkpoint of a table's newest version: readers then read it instead of the commits before.
+    """Write a checkpoint of a table's newest version.
 
-    Writers do so every delta.checkpointInterval commits (10) by themselves. With --json: table, and one of checkpoint
+    Readers then read it instead of the commits before. Writers do so every delta.checkpointInterval commits (10) by themselves. With --json: table, and one of checkpoint
     (version, kind, num_files, num_sidecars, size_bytes, written_bytes, seconds) and log_compaction (first_version,
     last_version, num_actions, size_bytes, commit_bytes, seconds); with --clean-log also log_cleanup (oldest_version,
     num_commits, num_checkpoint_files, num_sidecars, num_other_files, size_bytes, dry_run).

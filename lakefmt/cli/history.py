@@ -62,7 +62,9 @@ def history(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the commits of a table, newest first, without replaying it.
+    """Show the commits of a table, newest first.
+
+    The table is not replayed.
 
     With --json: table, version, commits: version, timestamp, operation, parameters, metrics, engine, txn_id.
 

@@ -38,7 +38,7 @@ def info(
     timestamp: AtTimestamp = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a table is: version, protocol, rows, files, properties.
+    """Show a table's version, protocol, rows, files, properties.
 
     Counts come from the log; no data file is opened. With --json: table, version, timestamp, operation, engine,
     name, description, protocol, columns, partition_columns, num_rows (null where files have no count),

@@ -33,6 +33,10 @@ _FAILED_STREAM = re.compile(
     r"arrow_scan: get_next failed\(\): (?:Invalid: )*(.*?)[. ]*(?:Detail: Python exception: .*)?$"
 )
 _UNKNOWN_TABLE = re.compile(r"^Table with name (.+) does not exist")
+_NO_TABLES = (
+    "Say which table that is: tables={'name': ...}, or --table name=URI of the command; "
+    "a path in FROM has a slash: './trips'"
+)
 _LONGEST = 300
 
 
@@ -61,7 +65,7 @@ def invalid_query(
     reason, *candidates = _reason(said).split("\n")
     if (unknown := _UNKNOWN_TABLE.search(reason)) is not None:
         close = closest_names(unknown[1], list(tables))
-        known = f"The tables are {', '.join(tables)}" if tables else "Name it in tables="
+        known = f"The tables are {', '.join(tables)}" if tables else _NO_TABLES
         candidates = [f"Did you mean {close[0]!r}?" if close else known]
     hint = " ".join(each.strip() for each in candidates if each.strip())
     line, column = _place(said, text, first_line)

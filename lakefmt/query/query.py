@@ -12,6 +12,7 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError
+from lakefmt.optional_packages import require_package
 from lakefmt.query.allowances import binding_cursor, parse_allowances
 from lakefmt.query.analysis import explain_log_answer, explain_run
 from lakefmt.query.bind import bind, relation_schema
@@ -184,10 +185,12 @@ class Query:
 
     def to_pandas(self) -> pd.DataFrame:
         """Run the query and return its rows as a pandas data frame, which holds them in memory, whatever the limits."""
+        require_package("pandas", "to_pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
         """Run the query and return its rows as a polars data frame; of a mapped result numbers stay mapped."""
+        require_package("polars", "to_polars")
         import polars as pl
 
         frame: Any = pl.from_arrow(self.to_arrow())

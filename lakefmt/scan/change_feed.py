@@ -10,6 +10,7 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import parse_predicate
+from lakefmt.optional_packages import require_package
 from lakefmt.scan.change_range import load_change_range
 from lakefmt.scan.change_reader import read_changes
 from lakefmt.scan.change_schema import changes_schema
@@ -85,10 +86,12 @@ class Changes:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the changes as a pandas data frame."""
+        require_package("pandas", "to_pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.LazyFrame:
         """Return a polars lazy frame that reads no more columns than are asked of it; each collect reads anew."""
+        require_package("polars", "to_polars")
         import polars as pl
         from polars.io.plugins import register_io_source
 

@@ -19,6 +19,7 @@ from lakefmt.engine.parquet_reader import concat_rows
 from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.engine.tasks.executor import has_worker_processes
 from lakefmt.errors import InvalidInputError
+from lakefmt.optional_packages import require_package
 
 if TYPE_CHECKING:
     import os
@@ -169,10 +170,12 @@ class MappedRows:
 
     def to_pandas(self) -> pd.DataFrame:
         """Run the functions and return the rows as a pandas data frame."""
+        require_package("pandas", "to_pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
         """Run the functions and return the rows as a polars data frame."""
+        require_package("polars", "to_polars")
         import polars as pl
 
         frame: Any = pl.from_arrow(self.to_arrow())

@@ -13,6 +13,7 @@ from lakefmt.engine.memory import parse_result_limit
 from lakefmt.errors import InvalidInputError
 from lakefmt.expressions import parse_predicate
 from lakefmt.manifest.partition_values import parse_partition_values
+from lakefmt.optional_packages import require_package
 from lakefmt.scan.count import count_rows
 from lakefmt.scan.plan import ScanPlan, choose_columns, plan_scan
 from lakefmt.scan.read import read_batches, read_table
@@ -102,10 +103,12 @@ class Scan:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the rows as a pandas data frame."""
+        require_package("pandas", "to_pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> pl.LazyFrame:
         """Return a polars lazy frame that pushes its own columns, filters and limits down into this scan."""
+        require_package("polars", "to_polars")
         from lakefmt.scan.polars_source import scan_to_polars
 
         return scan_to_polars(self)

@@ -60,7 +60,7 @@ _FAILURES = {
     errno.ETIMEDOUT: Failure.TRANSIENT,
 }
 _HINTS = {
-    Failure.DENIED: "Check the permissions of the folder and that its file system is mounted writable",
+    Failure.DENIED: "Check the permissions of the file and of its folders",
     Failure.FULL: "Free some space; nothing was written",
     Failure.INVALID: "Use shorter names",
 }
@@ -367,7 +367,10 @@ class LocalStore(Store):
                 path=key,
                 hint="Check the disk, and look at what is there before writing again",
             )
-        return StoreError(f"cannot {verb} it: {reason}", table=self.uri, path=key, hint=_HINTS.get(failure))
+        hint = _HINTS.get(failure)
+        if failure is Failure.DENIED and verb in {"write", "delete"}:
+            hint = "Check the permissions of the folder and that its file system is mounted writable"
+        return StoreError(f"cannot {verb} it: {reason}", table=self.uri, path=key, hint=hint)
 
 
 def _classify(error: Exception) -> Failure:

