@@ -52,9 +52,13 @@ class SortBounds:
             words = keys.take(rows).words(skipped) if skipped else keys.words()
             below, equal = _search(cuts, words)
             found[rows] = first + below
-            for word in np.unique(words[equal]):
-                start, stop = (int(np.searchsorted(cuts, word, side=side)) for side in ("left", "right"))
-                those = rows[equal[words[equal] == word]]
+            if not len(equal):
+                continue
+            cut = below[equal].astype(np.uint16)  # of which there are fewer, and which are sorted by counting
+            order = np.argsort(cut, kind="stable")
+            starts, begins = np.unique(cut[order], return_index=True)
+            for start, those in zip(starts.tolist(), np.split(rows[equal[order]], begins[1:]), strict=True):
+                stop = int(np.searchsorted(cuts, cuts[start], side="right"))
                 if skipped + WORD_BYTES < bounds.longest_bytes:
                     todo.append((those, first + start, first + stop, skipped + WORD_BYTES))
                 else:
