@@ -2,7 +2,7 @@
 
 Nothing is shown by default. Within ``with lakefmt.show_progress():`` every read and write of this context (thread or
 asyncio task) tells a sink how many rows have passed; the sink that is used unless another is given draws bars: with rich
-in a terminal, as an output of the cell in a notebook.
+on a terminal, as an output of the cell in a notebook, and nowhere else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def show_progress(sink: ProgressSink | None = None) -> Iterator[None]:
     """Show the progress of reads and writes within this block.
 
     Args:
-        sink: what is told of it; None draws bars in the terminal or notebook.
+        sink: what is told of it; None draws bars in a notebook and on a terminal (on stderr, so that output that goes on
+            through a pipe holds rows alone), and nothing elsewhere.
     """
     if sink is not None:
         token = _sink.set(sink)
@@ -55,6 +56,7 @@ def show_progress(sink: ProgressSink | None = None) -> Iterator[None]:
         with show_progress(NotebookBars()):
             yield
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -64,7 +66,11 @@ def show_progress(sink: ProgressSink | None = None) -> Iterator[None]:
         TextColumn("rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns) as bars, show_progress(_Bars(bars)):
+    console = Console(stderr=True)
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as bars,
+        show_progress(_Bars(bars)),
+    ):
         yield
 
 

@@ -1,3 +1,6 @@
+import contextlib
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -52,12 +55,40 @@ def test_a_failed_write_ends_its_progress(tmp_path):
     assert seen.finished == [1]
 
 
-def test_bars_are_drawn_and_nothing_without_asking(tmp_path, capsys):
-    with lakefmt.show_progress():
-        table = lakefmt.write(tmp_path / "t", batches(2))
-    assert "write" in capsys.readouterr().out
-    table.to_arrow()
-    assert capsys.readouterr().out == ""
+PROGRAM = """
+import sys, lakefmt
+with lakefmt.show_progress():
+    table = lakefmt.write(sys.argv[1], {"id": [1, 2, 3]})
+print(table.count())
+table.to_arrow()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a matter of POSIX")
+def test_bars_are_drawn_on_a_terminal_beside_the_output(tmp_path):
+    import pty
+
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "t")]
+    environment = {**os.environ, "TERM": "xterm"}
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=terminal, env=environment)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # how the end of a pseudo-terminal is told
+        while found := os.read(ours, 65_536):
+            shown += found
+    os.close(ours)
+    assert b"write" in shown
+    assert b"3/3" in shown
+    assert b"read" not in shown
+    assert ran.stdout == b"3\n"
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "t")]
+    environment = {name: value for name, value in os.environ.items() if "COLOR" not in name}
+    ran = subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert (ran.stdout, ran.stderr) == (b"3\n", b"")
 
 
 class Shown:
