@@ -137,14 +137,18 @@ class ColumnChunks:
         num_columns: int = self._metadata.num_columns
         return self._footer.endswith(_list_header(num_columns, _STRUCT) + b"\x1c\0\0" * num_columns + b"\0")
 
+    @cached_value
+    def _has_dots(self) -> bool:
+        """Whether names may have dots in them: whether there is one in the schema, which is before all chunks."""
+        first_chunk = self._footer.find(_chunk_bytes(self._path(0).split(".")))
+        schema_end = first_chunk if first_chunk >= 0 else len(self._footer)
+        return self._footer.find(b".", 0, schema_end) >= 0
+
     def _find(self, leaf: int) -> list[tuple[int, int]] | None:
         """Return where a leaf column's path starts and ends in each of its chunks, None unless each row group has one."""
-        path: str = self._metadata.schema.column(leaf).path
-        parts = path.split(".")
+        parts = self._path(leaf).split(".")
         places = self._find_all(parts)
-        # The schema is before all chunks: where it has no dot, no name has one.
-        schema_end = places[0][0] if places else len(self._footer)
-        if len(parts) > 1 and self._footer.find(b".", 0, schema_end) >= 0:
+        if len(parts) > 1 and self._has_dots:
             if len(parts) > _MOST_PARTS:
                 return None
             for names in _other_readings(parts):
@@ -153,8 +157,7 @@ class ColumnChunks:
 
     def _find_all(self, names: list[str]) -> list[tuple[int, int]]:
         """Return where a path starts and ends, at one place more than there are row groups at most."""
-        # The next field, the codec, belongs to what is looked for: other lists have none after them.
-        wanted = _encoded_path(names) + bytes([1 << 4 | _I32])
+        wanted = _chunk_bytes(names)
         places: list[tuple[int, int]] = []
         start = self._footer.find(wanted)
         while start >= 0 and len(places) <= self._metadata.num_row_groups:
@@ -210,6 +213,10 @@ class ColumnChunks:
             tuple([bool(chunk["dictionary"] or chunk["dictionary_too"]) for chunk in chunks]),
         )
 
+    def _path(self, leaf: int) -> str:
+        path: str = self._metadata.schema.column(leaf).path
+        return path
+
     def _physical_type(self, leaf: int) -> str:
         kind: str = self._metadata.schema.column(leaf).physical_type
         return kind
@@ -227,10 +234,11 @@ def _other_readings(parts: list[str]) -> Iterator[list[str]]:
             yield "".join([parts[0], *joined]).split("\0")
 
 
-def _encoded_path(names: list[str]) -> bytes:
+def _chunk_bytes(names: list[str]) -> bytes:
+    """Return what a chunk has of its path: a list of names, and the head of the next field, the codec, as no other list has."""
     texts = [name.encode() for name in names]
     members = b"".join([_encoded_varint(len(text)) + text for text in texts])
-    return bytes([1 << 4 | _LIST]) + _list_header(len(texts), _BINARY) + members
+    return bytes([1 << 4 | _LIST]) + _list_header(len(texts), _BINARY) + members + bytes([1 << 4 | _I32])
 
 
 def _list_header(size: int, kind: int) -> bytes:
