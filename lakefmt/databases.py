@@ -185,14 +185,14 @@ class QueryDatabases:
         self._lock = threading.Lock()
 
 
-def leave_to_parent(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection that came through a fork be, for good: its threads live in the parent alone.
+def leave_to_parent(inherited: Any) -> None:
+    """Let a connection, or what it reads, that came through a fork be, for good: its threads live in the parent alone.
 
     To close it could wait for them for ever, and to destroy it, as at the end of the interpreter, ends the process.
     """
     import ctypes
 
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
 def relation_to_table(relation: Any) -> pa.Table:

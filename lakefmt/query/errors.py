@@ -30,7 +30,7 @@ _OTHER_FILES = re.compile(
     r"file system operations are disabled by configuration|disabled through configuration"
 )
 _FAILED_STREAM = re.compile(
-    r"arrow_scan: get_next failed\(\): (?:Invalid: )*(.*?)[. ]*(?:Detail: Python exception: .*)?$"
+    r"(?:arrow_scan: get_next failed\(\)|reading the stream registered as .* failed): (?:Invalid: )*(.*?)[. ]*(?:Detail: Python exception: .*)?$"
 )
 _UNKNOWN_TABLE = re.compile(r"^Table with name (.+) does not exist")
 _NO_TABLES = (

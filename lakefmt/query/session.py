@@ -96,6 +96,7 @@ class Session:
     has_vectors: bool = False
     _calls: InterruptibleCalls = field(init=False, repr=False)
     _stream_errors: list[Exception] = field(default_factory=list, init=False, repr=False)
+    _rows: Iterator[pa.RecordBatch] | None = field(default=None, init=False, repr=False)
     _process: int = field(default_factory=os.getpid, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -201,7 +202,12 @@ class Session:
 
     def explain(self, *, analyze: bool) -> str:
         """Return DuckDB's plan as JSON, run where it is to be analyzed; '' where it has none (DESCRIBE of a view)."""
-        text = f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {self.text}"
+        query = self.text
+        if "pragma" in query.lower():
+            # DuckDB explains none, and makes a SELECT of it.
+            statements = self.cursor.extract_statements(query)
+            query = statements[0].query if len(statements) == 1 else query
+        text = f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {query}"
         rows = self._call(lambda: self.cursor.execute(text, self.parameters).fetchall())
         return str(rows[-1][-1]) if rows else ""
 
@@ -210,7 +216,7 @@ class Session:
 
         def begin() -> _Begun:
             reader = self._reader(batch_rows)
-            batches = iter(reader)
+            self._rows = batches = iter(reader)
             # A small result takes one call: each is handed from thread to thread.
             return _Begun(reader.schema, list(itertools.islice(batches, 2)), batches)
 
@@ -251,7 +257,9 @@ class Session:
         """End the session."""
         if self._process != os.getpid():
             leave_to_parent(self.cursor)
+            leave_to_parent(self._rows)
             return
+        self._rows = None
         self._calls.close()
         self.cursor.close()
 

@@ -6,6 +6,8 @@ import pytest
 
 import lakefmt
 
+SPELLED = " || ".join(f"chr({ord(letter)})" for letter in "FROM trips")
+
 # Text, and the files of trips that are left of eight (None: any number).
 CASES = [
     ("SELECT * FROM trips WHERE id = 3", 1),
@@ -122,6 +124,11 @@ CASES = [
     ("SELECT COLUMNS('i.*') FROM trips WHERE id < 3", 3),
     ("SELECT * FROM query_table('trips') WHERE id < 3", 8),
     ("SELECT * FROM query('SELECT id FROM trips') WHERE id < 3", 8),
+    # texts made by the query name tables that no parse of it does
+    (f"SELECT id FROM trips WHERE id = 1 UNION ALL SELECT id FROM query({SPELLED})", 8),
+    (f"SELECT id, (SELECT count(*) FROM query({SPELLED})) AS n FROM trips WHERE id = 1", 8),
+    ("SELECT id FROM trips WHERE id = 1 UNION ALL SELECT id FROM query_table('tr' || chr(105) || 'ps')", 8),
+    ("SELECT * FROM query('SELECT ' || chr(105) || 'd FROM trips') WHERE id < 3", 8),
     ("SELECT id FROM trips WHERE id < 3 AND current_date > DATE '2000-01-01'", 3),
     ("SELECT id FROM trips WHERE day < now()", 8),
 ]
