@@ -106,6 +106,8 @@ class SimulatedWriter:
         except StoreError:
             raise
         except LakefmtError as error:
+            if isinstance(error.__cause__, WriterKilledError):
+                raise error.__cause__ from None  # it died in a task, on another thread
             if self._was_cleaned(error):
                 attempt.outcome = "refused"
                 raise
