@@ -11,9 +11,10 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakefmt.lazy_names import lazy_names
 
 __version__ = "0.1.0"
 
@@ -104,7 +105,7 @@ _HOMES = {
     "create": "lakefmt.opening",
     "is_table": "lakefmt.opening",
     "lit": "lakefmt.expressions",
-    "open": "lakefmt.opening",
+    "open": "lakefmt.opening:open_table",
     "show_progress": "lakefmt.engine.progress",
     "sql": "lakefmt.query",
     "variant_to_json": "lakefmt.variant",
@@ -161,12 +162,8 @@ __all__ = [
 logging.getLogger("lakefmt").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lakefmt' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), "open_table" if name == "open" else name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
+from lakefmt.commit_timeout import COMMIT_TIMEOUT_S, check_timeout
 from lakefmt.errors import InvalidInputError, TableExistsError, TableNotFoundError
 from lakefmt.log.listing import is_table as log_is_table
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
 from lakefmt.table import Table, open_at
-from lakefmt.txn.commit import follow_up
-from lakefmt.txn.environment import SYSTEM
-from lakefmt.txn.once import parse_txn
-from lakefmt.txn.operations.create import create as create_table
-from lakefmt.txn.operations.create import partition_names, plan_create
-from lakefmt.txn.operations.write_new import write_new
-from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
-from lakefmt.upkeep import checkpoint_schedule, checksum_writer
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lakefmt.log import Catalog
+    from lakefmt.txn.writer import Writer
 
 __all__ = ["WriteMode", "create", "is_table", "open_table", "write"]
 
@@ -60,6 +54,11 @@ def create(
         InvalidInputError: schema, partition columns or properties make no table.
         StoreError: storage refused.
     """
+    from lakefmt.txn.commit import follow_up
+    from lakefmt.txn.environment import SYSTEM
+    from lakefmt.txn.operations.create import create as create_table
+    from lakefmt.txn.operations.create import plan_create
+
     writer = _writer_to(uri, storage_options, commit_timeout_s)
     store = writer.store
     plan = plan_create(
@@ -104,7 +103,7 @@ def open_table(
         UnsupportedFeatureError: it asks readers for something this release does not have.
         CorruptTableError: its log contradicts itself.
     """
-    timeout_s = _check_timeout(commit_timeout_s)
+    timeout_s = check_timeout(commit_timeout_s)
     return open_at(open_store(uri, storage_options), version, timestamp, catalog, timeout_s)
 
 
@@ -164,20 +163,9 @@ def is_table(uri: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
 def _writer_to(
     uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None, commit_timeout_s: float | None
 ) -> Writer:
-    store = open_store(uri, storage_options)
-    return Writer(
-        store,
-        timeout_s=_check_timeout(commit_timeout_s),
-        after_commit=(checksum_writer(store), checkpoint_schedule(store).follow),
-    )
+    from lakefmt.write_side import WriteSide
 
-
-def _check_timeout(timeout_s: Any) -> float | None:
-    if timeout_s is None or (type(timeout_s) in (int, float) and timeout_s >= 0):
-        return cast("float | None", timeout_s)
-    raise InvalidInputError(
-        f"commit_timeout_s is a number of seconds from 0 on, or None for no end, not {timeout_s!r:.80}"
-    )
+    return WriteSide(open_store(uri, storage_options), check_timeout(commit_timeout_s)).writer
 
 
 def _write_new(
@@ -191,6 +179,10 @@ def _write_new(
     truncate_ns: bool,
 ) -> Table:
     from lakefmt.schema.sources import open_source
+    from lakefmt.txn.environment import SYSTEM
+    from lakefmt.txn.once import parse_txn
+    from lakefmt.txn.operations.create import plan_create
+    from lakefmt.txn.operations.write_new import write_new
 
     number = parse_txn(txn, writer.environment, table=writer.store.uri)
     source = open_source(data)
@@ -228,6 +220,8 @@ def _write_existing(
     txn: tuple[str, int] | None,
     truncate_ns: bool,
 ) -> Table:
+    from lakefmt.txn.operations.create import partition_names
+
     if mode in ("append", "overwrite"):
         _check_same_partitioning(table, partition_names(partition_by))
     match mode:

@@ -7,21 +7,10 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
-from lakefmt import background
-from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
+from lakefmt.cached import cached_value
+from lakefmt.commit_timeout import COMMIT_TIMEOUT_S
 from lakefmt.errors import InvalidInputError
-from lakefmt.log import CommitTimes, load_history
-from lakefmt.log.listing import list_commits
-from lakefmt.log.timestamps import parse_timestamp
-from lakefmt.scan import ChangeBounds, Changes, Scan
 from lakefmt.snapshot import advance_snapshot, load_snapshot
-from lakefmt.txn.commit import check_can_commit
-from lakefmt.txn.commit_queue import commit_queue
-from lakefmt.txn.once import parse_txn
-from lakefmt.txn.operations.append import append as append_rows
-from lakefmt.txn.operations.overwrite import overwrite as overwrite_rows
-from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
-from lakefmt.upkeep import checkpoint_schedule, checksum_writer, clean_log, compact_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,11 +23,13 @@ if TYPE_CHECKING:
 
     from lakefmt.expressions import Expression, Predicate
     from lakefmt.log import Catalog, History
+    from lakefmt.scan import Changes, Scan
     from lakefmt.schema import Schema
     from lakefmt.snapshot import Snapshot
     from lakefmt.store import Store
     from lakefmt.txn.result import WriteResult
     from lakefmt.upkeep import CheckpointResult, LogCleanup, LogCompaction
+    from lakefmt.write_side import WriteSide
 
 __all__ = ["Table", "open_at"]
 
@@ -62,10 +53,6 @@ class Table:
         self._snapshot = snapshot
         self._read_only = read_only
         self._commit_timeout_s = commit_timeout_s
-        # Shared with the other handles as long as one of them is there.
-        self._queue = commit_queue(store)
-        self._write_checksum = checksum_writer(store)
-        self._checkpoints = checkpoint_schedule(store)
         self._writing = threading.Lock()
         self._shown: tuple[str, int, pa.Table] | None = None
         _handles.add(self)
@@ -120,6 +107,8 @@ class Table:
         if limit is not None and (type(limit) is not int or limit < 0):
             raise InvalidInputError(f"limit is a number of commits from 0 on, not {limit!r}", table=self.uri)
         snapshot = self._snapshot
+        from lakefmt.log import load_history
+
         return load_history(
             self._store,
             limit,
@@ -155,6 +144,8 @@ class Table:
         Raises:
             InvalidInputError: an unknown column, or a predicate that is not a boolean over this schema.
         """
+        from lakefmt.scan import Scan
+
         return Scan(
             self._store,
             self._snapshot,
@@ -202,6 +193,8 @@ class Table:
             UnsupportedFeatureError: a column was dropped or changed its type on the way; the version is named.
             InvalidInputError: bounds, columns or predicate make no sense.
         """
+        from lakefmt.scan import ChangeBounds, Changes
+
         bounds = ChangeBounds.parse(from_version, to_version, from_timestamp, to_timestamp, table=self.uri)
         return Changes(self._store, self._snapshot, bounds, columns=columns, where=where, params=params)
 
@@ -271,10 +264,13 @@ class Table:
             SchemaMismatchError, ConstraintViolationError: a row does not fit; nothing was committed.
             CommitConflictError: another writer changed schema, properties or protocol since this handle's version.
         """
+        from lakefmt.txn.once import parse_txn
+        from lakefmt.txn.operations.append import append
+
         self._check_writable("append")
-        base, writer = self._snapshot, self._writer()
+        base, writer = self._snapshot, self._write_side.writer
         number = parse_txn(txn, writer.environment, table=self.uri)
-        after, result = append_rows(writer, base, data, txn=number, truncate_ns=truncate_ns)
+        after, result = append(writer, base, data, txn=number, truncate_ns=truncate_ns)
         self._move_to(after)
         return result
 
@@ -303,9 +299,12 @@ class Table:
             ConstraintViolationError: a new row does not match ``where``.
             CommitConflictError: another writer changed what is replaced here since this handle's version.
         """
+        from lakefmt.txn.once import parse_txn
+        from lakefmt.txn.operations.overwrite import overwrite
+
         self._check_writable("overwrite")
-        base, writer = self._snapshot, self._writer()
-        after, result = overwrite_rows(
+        base, writer = self._snapshot, self._write_side.writer
+        after, result = overwrite(
             writer,
             base,
             data,
@@ -330,7 +329,7 @@ class Table:
             UnsupportedFeatureError: the table asks writers for something this release does not have.
         """
         self._check_writable("checkpoint")
-        return self._checkpoints.write(self._snapshot)
+        return self._write_side.checkpoints.write(self._snapshot)
 
     def compact_log(self, first_version: int | None = None, last_version: int | None = None) -> LogCompaction:
         """Write one log compaction file for several commits in a row: readers may read it instead; the commits stay.
@@ -342,6 +341,8 @@ class Table:
         Raises:
             InvalidInputError: these are no two commits, up to this handle's version.
         """
+        from lakefmt.upkeep import compact_log
+
         self._check_writable("compact_log")
         return compact_log(self._store, self._snapshot, first_version, last_version)
 
@@ -357,6 +358,8 @@ class Table:
         Raises:
             InvalidInputError: the property that says how long the log is kept makes no sense.
         """
+        from lakefmt.upkeep import clean_log
+
         self._check_writable("clean_log")
         return clean_log(self._store, self._snapshot, dry_run=dry_run)
 
@@ -367,6 +370,8 @@ class Table:
 
         Without it that is finished when the process ends.
         """
+        from lakefmt import background
+
         background.flush(self._store.identity)
 
     def __enter__(self) -> Self:
@@ -376,9 +381,13 @@ class Table:
         self.close()
 
     def __repr__(self) -> str:
+        from lakefmt.display import format_rows
+
         return format_rows(self._title(), self.schema, self.partition_columns, self._first_rows)
 
     def _repr_html_(self) -> str:
+        from lakefmt.display import format_rows_html
+
         return format_rows_html(self._title(), self.schema, self.partition_columns, self._first_rows)
 
     def __len__(self) -> int:
@@ -402,6 +411,8 @@ class Table:
 
     def _first_rows(self) -> pa.Table:
         """Read the rows that are shown, once a version: a debugger may ask at every step."""
+        from lakefmt.display import FIRST_ROWS
+
         # A table that was put in the place of another one has versions of the same numbers.
         snapshot, shown = self._snapshot, self._shown
         if shown is None or shown[:2] != (snapshot.metadata.id, snapshot.version):
@@ -422,14 +433,15 @@ class Table:
                 hint="Open the table without version or timestamp to write; "
                 "to go back to this version, overwrite with its rows (restore)",
             )
+        from lakefmt.txn.commit import check_can_commit
+
         check_can_commit(self._store)
 
-    def _writer(self) -> Writer:
-        return Writer(
-            self._store,
-            timeout_s=self._commit_timeout_s,
-            after_commit=(self._write_checksum, self._checkpoints.follow),
-        )
+    @cached_value
+    def _write_side(self) -> WriteSide:
+        from lakefmt.write_side import WriteSide
+
+        return WriteSide(self._store, self._commit_timeout_s)
 
     def _move_to(self, snapshot: Snapshot) -> None:
         # Two threads may append through one handle; it ends at the newest version either of them saw.
@@ -454,6 +466,10 @@ def open_at(
     if version is not None and timestamp is not None:
         raise InvalidInputError("Give a version or a timestamp, not both", table=store.uri)
     if timestamp is not None:
+        from lakefmt.log import CommitTimes
+        from lakefmt.log.listing import list_commits
+        from lakefmt.log.timestamps import parse_timestamp
+
         moment_ms = parse_timestamp(timestamp)
         newest = load_snapshot(store, catalog=catalog)
         commits = list_commits(store, catalog)

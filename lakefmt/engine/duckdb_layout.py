@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefmt.engine.duckdb_reader import duckdb_name_of
+from lakefmt.engine.duckdb_types import duckdb_name_of
 from lakefmt.engine.projection import find_column, holds_variants
 from lakefmt.errors import CorruptTableError
 from lakefmt.expressions import quote_identifier

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.databases import reading_files, relation_to_table
+from lakefmt.engine.duckdb_types import duckdb_name_of
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.parquet_reader import Unit, read_unit
 from lakefmt.engine.projection import find_column, repeat_value
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from lakefmt.expressions import Predicate
     from lakefmt.store.contract import Store
 
-__all__ = ["can_read_with_duckdb", "duckdb_name_of", "read_with_duckdb"]
+__all__ = ["can_read_with_duckdb", "read_with_duckdb"]
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -199,29 +200,6 @@ def _in_result_types(rows: pa.Table, task: ReadTask, spec: ReadSpec) -> pa.Table
             column = rows.column(field.name)
             columns.append(column if column.type.equals(field.type) else column.cast(field.type))
     return pa.Table.from_arrays(columns, schema=target)
-
-
-def duckdb_name_of(kind: pa.DataType) -> str | None:
-    """Return DuckDB's name of a type that it keeps exactly on the way from Parquet to Arrow, else None."""
-    if pa.types.is_decimal128(kind):
-        return f"DECIMAL({kind.precision}, {kind.scale})"
-    return _TYPE_NAMES.get(kind)
-
-
-_TYPE_NAMES: dict[pa.DataType, str] = {
-    pa.bool_(): "BOOLEAN",
-    pa.int8(): "TINYINT",
-    pa.int16(): "SMALLINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.float32(): "FLOAT",
-    pa.float64(): "DOUBLE",
-    pa.string(): "VARCHAR",
-    pa.binary(): "BLOB",
-    pa.date32(): "DATE",
-    pa.timestamp("us"): "TIMESTAMP",
-    pa.timestamp("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
-}
 
 
 def _is_within_pythons_dates(value: pa.Scalar[Any]) -> bool:

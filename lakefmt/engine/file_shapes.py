@@ -18,6 +18,7 @@ import pyarrow as pa
 from lakefmt.arrow_values import array_of, no_rows, scalar_of
 from lakefmt.engine.footers import Footer, load_metadata, splits_any, tells_of_shapes
 from lakefmt.engine.old_calendar import find_old_calendar
+from lakefmt.engine.reading_threads import default_executor
 from lakefmt.engine.tasks import map_tasks
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ class FileShapes:
 
         def load(run: tuple[list[str], list[int]]) -> list[tuple[int, int]]:
             return list(self._describe(store, *run))
-
-        from lakefmt.engine.read import default_executor  # which imports the readers in its turn
 
         with closing(default_executor(store)) as executor:
             rows = [row for run in map_tasks(executor, load, runs, stage="footers") for row in run]

@@ -16,7 +16,6 @@ from lakefmt.errors import CorruptTableError
 from lakefmt.schema.arrow import is_list
 from lakefmt.schema.casts import floor_to_microseconds
 from lakefmt.schema.column_mapping import VARIANT_MARK
-from lakefmt.variant import unshred
 
 if TYPE_CHECKING:
     from lakefmt.engine.footers import Footer
@@ -204,6 +203,8 @@ def _adapt_struct(values: Any, field: pa.Field[Any], *, key: str, by_id: bool) -
 
 
 def _adapt_variant(values: Any, target: pa.DataType, *, key: str) -> Any:
+    from lakefmt.variant import unshred
+
     try:
         return unshred(values, target)
     except CorruptTableError as error:

@@ -15,13 +15,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from lakefmt.arrow_layout import unslice_structs
-from lakefmt.databases import available_cores
 from lakefmt.engine.duckdb_reader import can_read_with_duckdb, read_with_duckdb
 from lakefmt.engine.footers import load_footer
 from lakefmt.engine.gather import gather_tables
 from lakefmt.engine.parquet_reader import Unit, concat_rows, count_unit, read_unit, row_group_runs
 from lakefmt.engine.partition import partition_identity
 from lakefmt.engine.progress import track_rows
+from lakefmt.engine.reading_threads import default_executor, is_local
 from lakefmt.engine.row_groups import RowGroups, choose_row_groups
 from lakefmt.engine.tasks import ThreadExecutor, map_tasks
 
@@ -42,7 +42,6 @@ _DUCKDB_ROWS = 5 * 122_880  # from so many rows in the row groups left on, DuckD
 _UNIT_ROWS = 5 * 122_880
 _UNIT_BYTES = 96 << 20  # decoded; whole scans of ordinary rows come to _UNIT_ROWS first
 _WAVE_FILES = 64  # files whose footers are looked at before a reader is chosen for them
-_REMOTE_THREADS = 16  # a request in flight uses no core
 
 
 def read_table(
@@ -118,11 +117,6 @@ def count_footer_rows(store: Store, tasks: Iterable[ReadTask], *, executor: Exec
         return sum(map_tasks(chosen, count, tasks, stage="footers", ordered=False))
 
 
-def default_executor(store: Store) -> ThreadExecutor:
-    """Return an executor for reads of a store: one thread a core, more where most of the time is waiting."""
-    return ThreadExecutor(available_cores() if _is_local(store) else max(_REMOTE_THREADS, available_cores()))
-
-
 def _read(
     store: Store,
     tasks: Iterable[ReadTask],
@@ -133,7 +127,7 @@ def _read(
     in_order: bool = False,
 ) -> Generator[pa.Table, None, None]:
     with _executor(store, executor) as chosen:
-        if spec.predicate is None or in_order or not _is_local(store):
+        if spec.predicate is None or in_order or not is_local(store):
             yield from _read_through(store, tasks, spec, chosen)
             return
         remaining = iter(tasks)
@@ -218,7 +212,3 @@ def _executor(store: Store, executor: Executor | None) -> AbstractContextManager
 
 def _rows_of(table: pa.Table) -> int:
     return table.num_rows
-
-
-def _is_local(store: Store) -> bool:
-    return store.local_path("any") is not None

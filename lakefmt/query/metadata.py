@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.arrow_values import repeat, scalar_of
-from lakefmt.expressions.filters import exact_tree, predicate_of_tree
 from lakefmt.query.sources import TableSource
-from lakefmt.scan.known import known_count, known_extremes
 from lakefmt.scan.plan import plan_scan
 
 if TYPE_CHECKING:
@@ -116,11 +114,15 @@ def _exactly(
             return list(names[1:]) if len(names) > 1 and schema.find(names[1]) is not None else None
         return list(names) if schema.find(names[0]) is not None else None
 
+    from lakefmt.expressions.filters import exact_tree, predicate_of_tree
+
     tree = exact_tree(condition, schema, parameters, names_of)
     return None if tree is None else predicate_of_tree(tree)
 
 
 def _known(plan: ScanPlan, function: str, name: str) -> pa.Scalar[Any] | None:
+    from lakefmt.scan.known import known_count, known_extremes
+
     if function == "count_star":
         count = known_count(plan)
         return None if count is None else scalar_of(count, pa.int64())

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import pyarrow as pa
 
 from lakefmt.cached import cached_value
-from lakefmt.display import FIRST_ROWS, format_rows, format_rows_html
 from lakefmt.errors import InvalidInputError
 from lakefmt.optional_packages import require_package
 from lakefmt.query.allowances import binding_cursor, parse_allowances
-from lakefmt.query.analysis import explain_log_answer, explain_run
 from lakefmt.query.bind import bind, relation_schema
 from lakefmt.query.limits import MemoryLimits
 from lakefmt.query.metadata import answer_from_metadata
@@ -249,7 +247,11 @@ class Query:
         """
         start = time.perf_counter()
         if self._answer_from_metadata() is not None:
+            from lakefmt.query.analysis import explain_log_answer
+
             return explain_log_answer(self._limits, time.perf_counter() - start, analyze=analyze)
+        from lakefmt.query.analysis import explain_run
+
         return self._run(lambda session: explain_run(session, start, analyze=analyze), alone=analyze)
 
     def __arrow_c_schema__(self) -> object:
@@ -268,10 +270,14 @@ class Query:
         )
 
     def __repr__(self) -> str:
+        from lakefmt.display import format_rows
+
         return format_rows(f"lakefmt.Query({self.text!r})", _Columns(self.schema), (), self._first_rows)
 
     def _repr_html_(self) -> str:
         title = escape(f"lakefmt.Query({self.text!r})", quote=False)
+        from lakefmt.display import format_rows_html
+
         return format_rows_html(title, _Columns(self.schema), (), self._first_rows)
 
     @cached_value
@@ -321,6 +327,8 @@ class Query:
     def _shown(self) -> pa.Table:
         session = self._open()
         try:
+            from lakefmt.display import FIRST_ROWS
+
             return session.first_rows(FIRST_ROWS).rename_columns(self.schema.names)
         finally:
             session.close()
@@ -341,6 +349,8 @@ class _Columns:
 
 
 def _plain_parameters(params: Any) -> Parameters:
+    if params is None:
+        return None
     from lakefmt.expressions.parse import plain_parameters
 
     return plain_parameters(params, None) or None

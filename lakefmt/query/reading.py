@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.expressions.filters import any_of, implied_tree, predicate_of_tree
-from lakefmt.expressions.tree import And
 from lakefmt.query.statement import iterate_nodes
 
 if TYPE_CHECKING:
@@ -83,10 +81,17 @@ def survey_reading(
         known = [tree for tree in trees if tree is not None]
         unclear = name in statement.ctes or not references or len(known) < len(trees)
         readings[name] = TableReading(
-            None if unclear else predicate_of_tree(any_of(known)),
+            None if unclear else _predicate_of_any(known),
             _columns(schema, nodes, references, strings),
         )
     return readings
+
+
+def _predicate_of_any(trees: list[Node]) -> Predicate:
+    """Return what is true where one of some conditions is."""
+    from lakefmt.expressions.filters import any_of, predicate_of_tree
+
+    return predicate_of_tree(any_of(trees))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,11 @@ class _Survey:
         _join_conditions(select["from_table"], conditions)
         if select["where_clause"] is not None and select["sample"] is None:
             conditions += [(each, select["where_clause"]) for each in _kept(select["from_table"])]
+        if not conditions:
+            return
+        from lakefmt.expressions.filters import implied_tree
+        from lakefmt.expressions.tree import And
+
         found: dict[int, list[Node]] = {}
         schemas = {id(each[0]): each for each in scope.known.values() if each is not None}
         for reference, condition in conditions:

@@ -28,7 +28,6 @@ from lakefmt.query.sources import TableSource
 from lakefmt.query.streams import WatchedRows, is_batch_source
 from lakefmt.scan.duckdb_source import plan_duckdb_source, stream_column
 from lakefmt.scan.plan import plan_scan
-from lakefmt.scan.read import read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -295,6 +294,8 @@ class Session:
 
     def _find_damage(self, said: str) -> LakefmtError | None:
         """Return the error that this library meets in the files of a table, read once more."""
+        from lakefmt.scan.read import read_batches
+
         for table in self.tables:
             root = table.source.store.local_path("x")
             if (

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefmt.errors import InvalidInputError
-from lakefmt.expressions.filters import constant_of
 from lakefmt.opening import open_table
 from lakefmt.schema import closest_names
 from lakefmt.table import Table
@@ -193,6 +192,8 @@ def _table_of(
 
 def _moment(reference: TableReference, parameters: Parameters) -> tuple[int | None, datetime | None]:
     """Return the version or the time of an AT clause."""
+    from lakefmt.expressions.filters import constant_of
+
     at = reference.at or {}
     unit, value = str(at.get("unit", "")).upper(), constant_of(at.get("expr") or {}, parameters)
     if value is not None:

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakefmt.databases import isolated
 from lakefmt.errors import InvalidInputError
-from lakefmt.expressions import quote_identifier
 from lakefmt.expressions.syntax import literal_of, serialize_sql
 from lakefmt.query.errors import invalid_query, opens_a_file
-from lakefmt.query.pivots import list_pivot_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,9 +92,11 @@ class Statement:
 
     def replace_names(self, names: dict[TableReference, str]) -> str:
         """Return the text with other names in place of some references, which keep their aliases."""
+        from lakefmt.query.at_clauses import replace_reference
+
         content = self.text.encode()
         for reference in sorted(names, key=lambda each: each.position, reverse=True):
-            content = _replace_reference(content, reference, names[reference])
+            content = replace_reference(content, reference, names[reference])
         return content.decode()
 
 
@@ -175,8 +175,11 @@ def _parse(text: str, opens_files: bool) -> Statement:  # noqa: FBT001 - the key
             text, [str(each.type.name) for each in statements], [each.query for each in statements]
         )
         tree = _tree_of(cursor, text)
-        listed = None if is_single else list_pivot_values(text)
-        if listed is not None:
+        listed = None
+        if not is_single:
+            from lakefmt.query.pivots import list_pivot_values
+
+            listed = list_pivot_values(text)
             tree = _tree_of(cursor, listed.text)
     except duckdb.Error as error:
         raise invalid_query(error, text) from error
@@ -284,53 +287,3 @@ class _Frozen(dict[str, Any]):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
-
-
-_BLANK = re.compile(rb"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_NAME = re.compile(rb"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\s\"'(),;]+")
-_QUOTED = re.compile(
-    rb"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|[()]", re.DOTALL
-)
-_AT = re.compile(rb"\bAT\b", re.IGNORECASE)
-
-
-def _replace_reference(content: bytes, reference: TableReference, name: str) -> bytes:
-    """Put a name in place of a reference's, and spaces in place of its AT clause."""
-    found = _NAME.match(content, reference.position)
-    if found is None:
-        raise InvalidInputError(f"The name of table {reference.name!r} was not found in the SQL text")
-    end = found.end()
-    begin, after = _at_clause(content, end) if reference.at is not None else (end, end)
-    between = content[end:begin]
-    alias = "" if reference.alias else f" AS {quote_identifier(reference.name)}"
-    return b"".join(
-        (
-            content[: reference.position],
-            f"{quote_identifier(name)}{alias}".encode(),
-            between,
-            b" " * (after - begin),
-            content[after:],
-        )
-    )
-
-
-def _at_clause(content: bytes, start: int) -> tuple[int, int]:
-    """Return where the first AT clause after a place begins and ends; DuckDB has parsed that there is one."""
-    place = start
-    while True:
-        place = _skip(_BLANK, content, place)
-        word = _AT.match(content, place)
-        if word is not None and content[_skip(_BLANK, content, word.end()) :][:1] == b"(":
-            break
-        place = max(_skip(_NAME, content, place), place + 1)
-    depth = 0
-    for mark in _QUOTED.finditer(content, word.end()):
-        depth += {b"(": 1, b")": -1}.get(mark[0], 0)
-        if depth == 0 and mark[0] == b")":
-            return place, mark.end()
-    raise InvalidInputError("The AT clause does not end")
-
-
-def _skip(pattern: re.Pattern[bytes], content: bytes, place: int) -> int:
-    found = pattern.match(content, place)
-    return place if found is None else found.end()

@@ -14,7 +14,7 @@ from lakefmt.manifest import FileList
 from lakefmt.manifest.path_columns import map_by_folder
 from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.scan.locate import locate_all
-from lakefmt.scan.read import read_spec
+from lakefmt.scan.spec import read_spec
 
 if TYPE_CHECKING:
     from lakefmt.engine import ReadSpec

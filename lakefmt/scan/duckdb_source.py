@@ -16,9 +16,7 @@ from lakefmt.errors import LakefmtError
 from lakefmt.expressions import duckdb_type, quote_identifier, quote_literal
 from lakefmt.manifest import FileList
 from lakefmt.manifest.partition_values import parse_partition_values
-from lakefmt.scan.duckdb_bits import load_present_bits
 from lakefmt.scan.duckdb_files import group_files
-from lakefmt.scan.read import read_batches
 from lakefmt.schema import Schema
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from lakefmt.schema import Field
     from lakefmt.store import Store
 
-__all__ = ["DuckdbSource", "plan_duckdb_source", "stream_column"]
+__all__ = ["DuckdbSource", "PlanStream", "plan_duckdb_source", "stream_column"]
 
 _PATHS_IN_TEXT = 64  # more go into a variable: DuckDB takes a list faster than it parses one
 
@@ -116,6 +114,8 @@ class _Builder:
             elif self._masked:
                 own.append(group.files)
             else:
+                from lakefmt.scan.duckdb_bits import load_present_bits
+
                 parts += map(self._select_present, load_present_bits(self._store, group))
         tables = [files.table for files in own if files.num_files]
         if tables:
@@ -210,6 +210,8 @@ class PlanStream:
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows."""
+        from lakefmt.scan.read import read_batches
+
         return read_batches(self.store, self.plan, whole_row_groups=True)
 
     def __arrow_c_schema__(self) -> object:

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from lakefmt.arrow_values import scalar_of
 from lakefmt.errors import InvalidInputError
-from lakefmt.scan.prune import PredicatePruner
 from lakefmt.schema import Schema, closest_names
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def plan_scan(
 ) -> ScanPlan:
     """Prune the version's files by partition values and statistics; with ``counts`` their rows are known, too."""
     if predicate is not None:
+        from lakefmt.scan.prune import PredicatePruner
+
         files = snapshot.choose_files(PredicatePruner(predicate, snapshot.schema, snapshot.partition_columns))
     elif limit is not None:
         files = _enough_files(snapshot, limit)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-
 from lakefmt import engine
-from lakefmt.engine import ReadSpec, ReadTask
+from lakefmt.engine import ReadTask
 from lakefmt.errors import LakefmtError
 from lakefmt.manifest.partition_values import parse_partition_values
 from lakefmt.manifest.statistics import nan_free_files
 from lakefmt.scan.locate import locate_all
 from lakefmt.scan.row_ids import file_numbers, numbered_columns
 from lakefmt.scan.row_selection import vector_selections
-from lakefmt.schema import file_arrow_schema
+from lakefmt.scan.spec import read_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
 
     from lakefmt.manifest import FileList
     from lakefmt.scan.plan import ScanPlan
@@ -33,7 +33,6 @@ __all__ = [
     "plan_file_tasks",
     "plan_tasks",
     "read_batches",
-    "read_spec",
     "read_table",
 ]
 
@@ -87,30 +86,6 @@ def count_matching(store: Store, plan: ScanPlan) -> int:
     """Return how many rows of the plan's files match its predicate; only its columns are read."""
     return _naming_the_table(
         plan, lambda: engine.count_matching(store, plan_tasks(store, plan), read_spec(plan))
-    )
-
-
-def read_spec(plan: ScanPlan) -> ReadSpec:
-    """Return what the engine must know of the table: logical and physical columns, predicate, partitioning.
-
-    Raises CorruptTableError where row ids are read and the table does not say how files call them.
-    """
-    snapshot = plan.snapshot
-    schema, physical = snapshot.schema.to_arrow(), file_arrow_schema(snapshot.schema)
-    numbered = numbered_columns(plan)
-    for column, stored in numbered:
-        field = plan.schema.find(column.name)
-        nullable = field is not None and field.nullable
-        schema = schema.append(pa.field(column.name, pa.int64(), nullable=nullable))
-        physical = physical.append(pa.field(stored, pa.int64()))
-    return ReadSpec(
-        schema=schema,
-        physical=physical,
-        columns=tuple(plan.schema.names),
-        predicate=plan.predicate,
-        partition_columns=snapshot.partition_columns,
-        match_by_id=snapshot.schema.column_mapping == "id",
-        numbered=tuple([column for column, _ in numbered]),
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakefmt.engine.sources.file_rows import DataFileRows
 from lakefmt.engine.sources.streamed_rows import StreamedRows
-from lakefmt.scan.read import plan_tasks, read_spec
+from lakefmt.scan.read import plan_tasks
+from lakefmt.scan.spec import read_spec
 
 if TYPE_CHECKING:
     from lakefmt.engine.sources.row_source import RowSource

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from lakefmt import engine
 from lakefmt.scan.plan import ScanPlan
-from lakefmt.scan.read import plan_tasks, read_spec
+from lakefmt.scan.read import plan_tasks
 from lakefmt.scan.row_ids import moved_rows_schema
+from lakefmt.scan.spec import read_spec
 from lakefmt.txn.data_files import plan_write, to_add
 from lakefmt.txn.row_map import ROW_MAP_SCHEMA, MappedRows, write_row_map
 from lakefmt.txn.staging import load_file_rows

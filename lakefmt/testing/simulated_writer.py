@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lakefmt.commit_timeout import COMMIT_TIMEOUT_S
 from lakefmt.errors import (
     CommitConflictError,
     LakefmtError,
@@ -16,7 +17,7 @@ from lakefmt.snapshot import Snapshot, advance_snapshot, load_snapshot
 from lakefmt.testing.faults import WriterKilledError
 from lakefmt.testing.log_replay import logical_files
 from lakefmt.testing.table_model import ModelViolationError
-from lakefmt.txn.writer import COMMIT_TIMEOUT_S, Writer
+from lakefmt.txn.writer import Writer
 from lakefmt.upkeep.checksum import write_checksum
 from lakefmt.upkeep.schedule import CheckpointSchedule
 

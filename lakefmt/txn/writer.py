@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from lakefmt.commit_timeout import COMMIT_TIMEOUT_S
 from lakefmt.txn.environment import SYSTEM
 
 if TYPE_CHECKING:
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
     from lakefmt.store import Store
     from lakefmt.txn.environment import Environment
 
-__all__ = ["COMMIT_TIMEOUT_S", "Writer"]
-
-# How long a commit that keeps losing races goes on. Blind appends only ever lose races, never arguments.
-COMMIT_TIMEOUT_S: Final = 300.0
+__all__ = ["Writer"]
 
 
 @dataclass(frozen=True, slots=True)

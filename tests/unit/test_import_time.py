@@ -87,3 +87,46 @@ def test_command_starts_without_data_libraries(module):
     assert modules_after(f"import {module}").isdisjoint(
         {"duckdb", "pandas", "polars", "s3fs", "gcsfs", "adlfs"}
     )
+
+
+def test_small_query_in_a_fresh_process_leaves_the_write_side_alone(tmp_path):
+    place = str(tmp_path / "table")
+    modules_after(f"import lakefmt, pyarrow as pa\nlakefmt.write({place!r}, pa.table({{'x': [1]}}))")
+    code = f"import lakefmt\nlakefmt.sql('SELECT sum(x) FROM t', {{'t': lakefmt.open({place!r})}}).to_arrow()"
+    loaded = {name for name in modules_after(code) if name.startswith("lakefmt.")}
+    not_needed = (
+        "txn",
+        "upkeep",
+        "variant",
+        "display",
+        "background",
+        "engine.write",
+        "query.explanation",
+        "scan.scan",
+    )
+    assert not [name for name in loaded if name.removeprefix("lakefmt.").startswith(not_needed)]
+
+
+def test_opening_a_table_loads_no_duckdb(tmp_path):
+    place = str(tmp_path / "table")
+    modules_after(
+        "import lakefmt, pyarrow as pa\n"
+        f"t = lakefmt.write({place!r}, pa.table({{'x': [1]}}))\n"
+        "t.append(pa.table({'x': [2]}))\n"
+        "t.checkpoint()"
+    )
+    assert modules_after(f"import lakefmt\nlakefmt.open({place!r})").isdisjoint({"duckdb", "pandas"})
+
+
+@pytest.mark.parametrize(
+    "package", ["", "engine", "expressions", "log", "query", "scan", "schema", "txn", "upkeep", "variant"]
+)
+def test_every_name_of_a_lazy_package_is_there_and_no_module_takes_its_place(package):
+    code = (
+        "import importlib, pkgutil, types\n"
+        f"package = importlib.import_module({'lakefmt.' + package if package else 'lakefmt'!r})\n"
+        "assert sorted(package._HOMES) == sorted(package.__all__)\n"
+        "assert not set(package.__all__) & {module.name for module in pkgutil.iter_modules(package.__path__)}\n"
+        "assert not [n for n in package.__all__ if isinstance(getattr(package, n), types.ModuleType)]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

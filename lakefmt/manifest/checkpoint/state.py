@@ -66,9 +66,11 @@ def read_state_rows(file: ActionFile) -> list[Mapping[str, Any]]:
             continue
         wanted: Any = pc.unique(pa.concat_arrays([found for found in places.values() if len(found)]))
         wanted = wanted.take(pc.sort_indices(wanted)).cast(pa.int64())
-        structs = file.read_rows(
-            kinds, pc.add(wanted, scalar_of(file.first_rows[group], pa.int64()))
-        ) or file.read_until(kinds, group, wanted[-1].as_py() + 1, _BATCH_ROWS)
+        until, structs = wanted[-1].as_py() + 1, None
+        if until > _BATCH_ROWS:  # a first batch is read sooner than a database is made
+            structs = file.read_rows(kinds, pc.add(wanted, scalar_of(file.first_rows[group], pa.int64())))
+        if structs is None:
+            structs = file.read_until(kinds, group, until, _BATCH_ROWS)
         with file.reading():
             for (kind,), column in structs.items():
                 rows += [{kind: _plain(value, column.type)} for value in column.drop_null().to_pylist()]

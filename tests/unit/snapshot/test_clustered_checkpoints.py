@@ -16,7 +16,8 @@ from lakefmt.manifest.checkpoint.sidecar_tags import SidecarTags
 from lakefmt.snapshot import load_snapshot
 from lakefmt.snapshot.checkpoint import checkpoint_snapshot
 from lakefmt.store import open_store
-from lakefmt.txn import Changes, Writer, commit
+from lakefmt.txn import Changes, Writer
+from lakefmt.txn.commit import commit
 
 SIDE = 12
 

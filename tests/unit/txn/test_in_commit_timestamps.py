@@ -16,7 +16,8 @@ from lakefmt.log import Protocol
 from lakefmt.log.paths import commit_key
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
-from lakefmt.txn import SYSTEM, Changes, Writer, commit
+from lakefmt.txn import SYSTEM, Changes, Writer
+from lakefmt.txn.commit import commit
 from lakefmt.txn.operations.append import append
 
 ROWS = pa.table({"id": [1]})

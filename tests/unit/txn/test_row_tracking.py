@@ -16,8 +16,9 @@ from lakefmt.log.commit_file import decode_commit
 from lakefmt.log.paths import commit_key
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
-from lakefmt.txn import SYSTEM, Changes, Writer, commit
+from lakefmt.txn import SYSTEM, Changes, Writer
 from lakefmt.txn.attempt import complete
+from lakefmt.txn.commit import commit
 from lakefmt.txn.operations.append import append
 from lakefmt.txn.row_ids import number_rows
 from lakefmt.txn.transaction import Transaction

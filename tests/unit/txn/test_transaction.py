@@ -14,7 +14,8 @@ from lakefmt.log import AddFile, DeletionVectorDescriptor
 from lakefmt.snapshot import load_snapshot
 from lakefmt.testing.fault_store import FaultStore
 from lakefmt.testing.rewriter import rewrite_table
-from lakefmt.txn import Changes, commit
+from lakefmt.txn import Changes
+from lakefmt.txn.commit import commit
 from lakefmt.txn.operations.append import append_files, stage_rows
 from lakefmt.txn.operations.overwrite import overwrite
 from lakefmt.txn.statement import run_statement
