@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefmt.errors import InvalidInputError
+from lakefmt.idle_cursors import IdleCursors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -124,20 +125,32 @@ class QueryDatabase(ProcessDatabase):
     Args:
         memory_bytes: what DuckDB may hold for all of its queries.
         allowances: what its queries may reach beside their tables.
+
+    Attributes:
+        idle: connections that wait to be used again; ask for it before a new connection, which may be to a database that
+            takes this one's place.
     """
 
     def __init__(self, memory_bytes: int, allowances: Allowances | None = None) -> None:
         super().__init__({"memory_limit": f"{memory_bytes}B"}, {"parquet_metadata_cache": "true"})
         self._allowances = allowances or Allowances()
         self._folders: frozenset[str] = frozenset(self._allowances.folders)
+        self.idle = IdleCursors()
 
-    def cursor_within(self, folders: Collection[str]) -> duckdb.DuckDBPyConnection:
-        """Return a connection of its own to a database that may read files below these folders."""
+    def allow(self, folders: Collection[str]) -> None:
+        """Let connections made from now on read files below these folders."""
         if not self._folders.issuperset(folders):
             with self._lock:
                 self._folders = self._folders.union(folders)
                 self._connection = None
-        return self.cursor()
+                self.idle = IdleCursors()
+
+    def forget_lock(self) -> None:
+        """Take a new lock, after a fork, and leave to the parent what it keeps."""
+        super().forget_lock()
+        for cursor in self.idle.cursors():
+            leave_to_parent(cursor)
+        self.idle = IdleCursors()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -165,20 +178,18 @@ class QueryDatabases:
         self._lock = threading.Lock()
         self._databases: dict[tuple[int, Allowances], QueryDatabase] = {}
 
-    def cursor_within(
+    def within(
         self, folders: Collection[str], memory_bytes: int, allowances: Allowances | None = None
-    ) -> duckdb.DuckDBPyConnection:
-        """Return a connection of its own to a database of that limit that may read files below these folders.
-
-        Raises InvalidInputError: an extension that is allowed cannot be loaded.
-        """
+    ) -> QueryDatabase:
+        """Return the database of that limit; it may read files below these folders."""
         key = memory_bytes, allowances or Allowances()
         with self._lock:
             database = self._databases.pop(key, None) or QueryDatabase(*key)
             self._databases[key] = database
             if len(self._databases) > _MOST_DATABASES:
                 del self._databases[next(iter(self._databases))]  # ends with its last query
-        return database.cursor_within(folders)
+        database.allow(folders)
+        return database
 
     def forget_parent(self) -> None:
         """Take a new lock, after a fork."""

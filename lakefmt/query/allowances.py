@@ -38,7 +38,7 @@ def binding_cursor(allowances: Allowances, memory_bytes: int) -> duckdb.DuckDBPy
     """
     if allowances == Allowances():
         return isolated.cursor()
-    return binding_allowed.cursor_within((), memory_bytes, allowances)
+    return binding_allowed.within((), memory_bytes, allowances).cursor()
 
 
 def _several(given: Any, option: str, kinds: tuple[type, ...]) -> Iterable[Any]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lakefmt.arrow_values import array_of
 from lakefmt.databases import (
+    Allowances,
     QueryDatabases,
     is_before_duckdb_1_5,
     leave_to_parent,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from lakefmt.databases import Allowances
     from lakefmt.expressions.constants import Parameters
+    from lakefmt.idle_cursors import IdleCursors
     from lakefmt.query.limits import MemoryLimits
     from lakefmt.query.reading import TableReading
     from lakefmt.query.sources import Source
@@ -97,6 +98,8 @@ class Session:
     _stream_errors: list[Exception] = field(default_factory=list, init=False, repr=False)
     _rows: Iterator[pa.RecordBatch] | None = field(default=None, init=False, repr=False)
     _process: int = field(default_factory=os.getpid, init=False, repr=False)
+    _kept_in: tuple[IdleCursors, _Setup] | None = field(default=None, init=False, repr=False)
+    _is_idle: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._calls = InterruptibleCalls(self.cursor)
@@ -140,14 +143,25 @@ class Session:
                 tables.append((TablePlan(name, source, plan, predicate, rows.own_files, folders), rows))
                 has_vectors |= bool(rows.bits)
         databases = QueryDatabases() if alone else querying
-        cursor = databases.cursor_within(
+        database = databases.within(
             {folder for _, rows in tables for folder in rows.folders}, limits.duckdb_bytes, allowances
         )
+        idle = database.idle
+        setup = (
+            None
+            if alone
+            else _setup_of([(table.name, rows) for table, rows in tables], sources, text, allowances)
+        )
+        ready = None if setup is None else idle.take(setup)
+        cursor = database.cursor() if ready is None else ready
         session = cls(cursor, text, parameters, limits, [table for table, _ in tables], has_vectors)
+        if setup is not None:
+            session._kept_in = idle, setup
+        if ready is not None:
+            return session
         try:
-            cursor.execute(
-                "SET enable_progress_bar = false"
-            )  # of the session; it would print from worker threads
+            # Of the session; it would print from worker threads.
+            cursor.execute("SET enable_progress_bar = false")
             for table, rows in tables:
                 _make_view(cursor, table.name, rows, session._stream_errors)
             for name, source in sources.items():
@@ -163,6 +177,7 @@ class Session:
 
     def relation(self) -> Any:
         """Return the query as a relation of DuckDB's; with parameters it is run at once."""
+        self._is_idle = False
         try:
             if self.parameters is None:
                 return self.cursor.sql(self.text)
@@ -194,7 +209,9 @@ class Session:
         """Run the query and return no more than so many rows."""
         if self.parameters is None:
             relation = self.relation().limit(count)  # DuckDB sorts and reads less for it
-            return self._call(lambda: relation_to_table(relation))
+            rows = self._call(lambda: relation_to_table(relation))
+            self._is_idle = True
+            return rows
         begun = self._begin(count)
         batches = list(itertools.islice(self._drawn(begun), 1))
         return pa.Table.from_batches(batches, begun.schema)
@@ -212,6 +229,7 @@ class Session:
 
     def _begin(self, batch_rows: int = _BATCH_ROWS) -> _Begun:
         """Begin to run the query; rows are made as they are drawn, the first of them here."""
+        self._is_idle = False
 
         def begin() -> _Begun:
             reader = self._reader(batch_rows)
@@ -239,6 +257,7 @@ class Session:
             yield first.pop(0)
         while not is_over and (batch := self._call(lambda: next(begun.others, None))) is not None:
             yield batch
+        self._is_idle = True
 
     def _call(self, call: Callable[[], _T]) -> _T:
         """Return what a call into DuckDB returns; its errors are told as ours."""
@@ -253,14 +272,18 @@ class Session:
             self._raise(error)
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; its connection stays ready for the next one over the same files, unless rows are left in it."""
         if self._process != os.getpid():
             leave_to_parent(self.cursor)
             leave_to_parent(self._rows)
             return
         self._rows = None
         self._calls.close()
-        self.cursor.close()
+        if self._kept_in is not None and self._is_idle:
+            idle, setup = self._kept_in
+            idle.keep(setup, self.cursor)
+        else:
+            self.cursor.close()
 
     def _raise(self, error: BaseException) -> NoReturn:
         """Raise what an error of a run means; one of rows that the query was given is raised as it was there."""
@@ -317,6 +340,47 @@ class Session:
                     hint="It is damaged: restore the file, or a version of the table without it",
                 )
         return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setup:
+    """What a session's connection has been given: texts of views, and variables they look at."""
+
+    views: tuple[tuple[str, str], ...]
+    variables: tuple[tuple[str, pa.Array[Any]], ...]
+
+    @property
+    def values(self) -> int:
+        """How many values the variables hold."""
+        return sum(len(values) for _, values in self.variables)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Setup)
+            and self.views == other.views
+            and len(self.variables) == len(other.variables)
+            and all(
+                mine[0] == theirs[0] and mine[1].equals(theirs[1])
+                for mine, theirs in zip(self.variables, other.variables, strict=True)
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _setup_of(
+    tables: list[tuple[str, DuckdbSource]], sources: Mapping[str, Source], text: str, allowances: Allowances
+) -> _Setup | None:
+    """Return what a session is given, None where its connection is for one query alone."""
+    own = len(tables) < len(sources) or any(rows.streams or rows.bits for _, rows in tables)
+    # setseed() lasts as long as a connection; what functions of extensions leave behind nobody knows.
+    if own or allowances != Allowances() or "setseed" in text.lower():
+        return None
+    views = tuple((name, rows.query) for name, rows in tables)
+    variables = tuple(
+        each for _, rows in tables for kept in (rows.lists, rows.files) for each in kept.items()
+    )
+    return _Setup(views, variables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def test_each_database_spills_to_a_folder_of_its_own():
 def test_databases_of_limits_long_unused_are_let_go_of():
     databases = QueryDatabases()
     for number in range(10):
-        databases.cursor_within([], (number + 10) << 20).close()
+        databases.within([], (number + 10) << 20).cursor().close()
     assert len(databases._databases) == 4
     assert next(iter(databases._databases))[0] == 16 << 20
 
