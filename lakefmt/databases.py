@@ -38,6 +38,7 @@ __all__ = [
     "leave_to_parent",
     "querying",
     "reading_files",
+    "register_once",
     "relation_to_reader",
     "relation_to_table",
 ]
@@ -145,9 +146,9 @@ class QueryDatabase(ProcessDatabase):
                 self._connection = None
                 self.idle = IdleCursors()
 
-    def forget_lock(self) -> None:
-        """Take a new lock, after a fork, and leave to the parent what it keeps."""
-        super().forget_lock()
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child."""
+        super().forget_parent()
         for cursor in self.idle.cursors():
             leave_to_parent(cursor)
         self.idle = IdleCursors()
@@ -227,6 +228,18 @@ def relation_to_reader(relation: Any, batch_rows: int) -> pa.RecordBatchReader:
     to_reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
     reader: pa.RecordBatchReader = to_reader(batch_rows)
     return reader
+
+
+def register_once(
+    cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader
+) -> None:
+    """Let the next statement of a connection read some rows, once, by a name.
+
+    Of a table of Arrow's DuckDB (to 1.5) imports ``pyarrow.dataset``, which imports pandas; of a bare stream it imports
+    nothing.
+    """
+    exported: Any = rows
+    cursor.register(name, exported.__arrow_c_stream__())
 
 
 def is_before_duckdb_1_5() -> bool:

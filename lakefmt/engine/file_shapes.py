@@ -18,8 +18,6 @@ import pyarrow as pa
 from lakefmt.arrow_values import array_of, no_rows, scalar_of
 from lakefmt.engine.footers import Footer, load_metadata, splits_any, tells_of_shapes
 from lakefmt.engine.old_calendar import find_old_calendar
-from lakefmt.engine.reading_threads import default_executor
-from lakefmt.engine.tasks import map_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -101,16 +99,10 @@ class FileShapes:
         return self._columns.take(places)
 
     def _load(self, store: Store, names: list[str], sizes: list[int]) -> None:
-        runs = [
-            (names[start : start + _FILES_A_TASK], sizes[start : start + _FILES_A_TASK])
-            for start in range(0, len(names), _FILES_A_TASK)
-        ]
-
-        def load(run: tuple[list[str], list[int]]) -> list[tuple[int, int]]:
-            return list(self._describe(store, *run))
-
-        with closing(default_executor(store)) as executor:
-            rows = [row for run in map_tasks(executor, load, runs, stage="footers") for row in run]
+        if len(names) <= _FILES_A_TASK:
+            rows = list(self._describe(store, names, sizes))
+        else:
+            rows = self._describe_in_threads(store, names, sizes)
         counts, shapes = zip(*rows, strict=True)
         columns = [
             array_of(values, kind)
@@ -121,6 +113,21 @@ class FileShapes:
             start = self._columns.num_rows
             self._columns = pa.concat_tables([self._columns, table]).combine_chunks()
             self._places.update(zip(names, range(start, start + len(names)), strict=True))
+
+    def _describe_in_threads(self, store: Store, names: list[str], sizes: list[int]) -> list[tuple[int, int]]:
+        from lakefmt.engine.reading_threads import default_executor
+        from lakefmt.engine.tasks import map_tasks
+
+        runs = [
+            (names[start : start + _FILES_A_TASK], sizes[start : start + _FILES_A_TASK])
+            for start in range(0, len(names), _FILES_A_TASK)
+        ]
+
+        def load(run: tuple[list[str], list[int]]) -> list[tuple[int, int]]:
+            return list(self._describe(store, *run))
+
+        with closing(default_executor(store)) as executor:
+            return [row for run in map_tasks(executor, load, runs, stage="footers") for row in run]
 
     def _describe(self, store: Store, names: list[str], sizes: list[int]) -> Iterator[tuple[int, int]]:
         """Yield the number of rows and that of the shape of each of some files."""

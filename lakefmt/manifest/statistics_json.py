@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from lakefmt.arrow_values import array_of
-from lakefmt.databases import isolated, relation_to_table
+from lakefmt.databases import isolated, register_once, relation_to_table
 from lakefmt.expressions.duckdb_errors import resource_error
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _extract_by_duckdb(
 
     connection = isolated.cursor()
     try:
-        connection.register("documents", documents)
+        register_once(connection, "documents", documents)
         # Not by the Arrow stream of the relation, which one thread alone fills.
         found = relation_to_table(connection.sql(_query(documents.schema.names[0], wanted)))
         return [_combined(column) for column in found.columns]

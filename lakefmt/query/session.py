@@ -16,6 +16,7 @@ from lakefmt.databases import (
     is_before_duckdb_1_5,
     leave_to_parent,
     querying,
+    register_once,
     relation_to_reader,
     relation_to_table,
 )
@@ -425,7 +426,7 @@ def _as_list(values: Any) -> pa.Array[Any]:
 
 
 def _set_variable(cursor: duckdb.DuckDBPyConnection, name: str, value: pa.Array[Any], kind: str = "") -> None:
-    cursor.register("lakefmt_value", pa.table({"value": value}))
+    register_once(cursor, "lakefmt_value", pa.table({"value": value}))
     cast = f"::{kind}" if kind else ""
     cursor.execute(f"SET VARIABLE {name} = (SELECT value{cast} FROM lakefmt_value)")
     cursor.unregister("lakefmt_value")
