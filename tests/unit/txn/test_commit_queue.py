@@ -128,8 +128,12 @@ def test_a_table_restored_from_a_copy_goes_on_from_the_copy(tmp_path):
     assert lakefmt.open(tmp_path / "t").count() == restored.count() == 2
 
 
-def test_what_is_known_goes_with_the_last_handle(uri):
+def test_what_is_known_goes_with_the_last_handle_that_wrote(uri):
     first, second = lakefmt.create(uri, ROWS.schema), lakefmt.open(uri)
+    for handle in (first, second):
+        handle.append(ROWS)
+        handle.close()
+    del handle
     identity = open_store(uri).identity
     assert commit_queue(first._store) is commit_queue(second._store)
     del first

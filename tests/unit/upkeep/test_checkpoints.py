@@ -182,16 +182,16 @@ def test_checkpoint_that_fails_fails_no_commit_and_the_next_one_is_written(table
 
 def test_handles_of_one_table_share_what_they_know(table):
     other = lakefmt.open(table.uri)
-    assert table._checkpoints is other._checkpoints
+    assert table._write_side.checkpoints is other._write_side.checkpoints
     copy = pickle.loads(pickle.dumps(table))
-    assert copy._checkpoints is table._checkpoints
+    assert copy._write_side.checkpoints is table._write_side.checkpoints
 
 
 def test_table_that_was_deleted_does_not_come_back(table):
     append(table, 9)
     snapshot = append_without_upkeep(table)
     shutil.rmtree(folder_of(table).parent)
-    table._checkpoints.follow(snapshot)
+    table._write_side.checkpoints.follow(snapshot)
     table.close()
     assert not list(folder_of(table).parent.rglob("*.parquet"))
     assert not lakefmt.is_table(table.uri)
@@ -204,12 +204,12 @@ def test_table_that_was_replaced_gets_no_checkpoint_of_the_old_one(table):
     fresh = lakefmt.create(table.uri, {"other": "string"}, properties={"delta.checkpointInterval": 1000})
     for _ in range(10):
         fresh.append({"other": ["x"]})
-    table._checkpoints.follow(snapshot)
+    table._write_side.checkpoints.follow(snapshot)
     table.close()
     assert checkpoints_of(fresh) == []
     assert lakefmt.open(fresh.uri).count() == 10
     with pytest.raises(lakefmt.VersionNotFoundError, match="no longer in the log"):
-        table._checkpoints.write(snapshot)
+        table._write_side.checkpoints.write(snapshot)
 
 
 def test_table_that_is_deleted_while_its_checkpoint_is_written_does_not_come_back(table):
