@@ -20,6 +20,9 @@ from lakefmt.engine.tasks import ThreadExecutor
 from lakefmt.engine.tasks.executor import has_worker_processes
 from lakefmt.errors import InvalidInputError
 from lakefmt.optional_packages import require_package
+from lakefmt.schema.arrow import arrow_type_of
+from lakefmt.schema.table_schema import Schema
+from lakefmt.schema.types import parse_type_name
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 ExecutorKind = Literal["threads", "processes"]
-SchemaLike: TypeAlias = "pa.Schema | Mapping[str, pa.DataType] | None"
+SchemaLike: TypeAlias = "pa.Schema | Schema | Mapping[str, pa.DataType | str] | None"
 
 _ROWS = 122_880
 _HELD_BYTES = 4 << 20  # of a task's rows, which come without a file
@@ -338,10 +341,17 @@ def _row_function(
         return RowFunction(function, given)
     if isinstance(schema, pa.Schema):
         return RowFunction(function, schema)
+    if isinstance(schema, Schema):
+        return RowFunction(function, schema.to_arrow())
     try:
-        return RowFunction(function, pa.schema(list(dict(schema).items())))
+        return RowFunction(function, pa.schema(list(map(_field, dict(schema).items()))))
     except (TypeError, ValueError, AttributeError, pa.ArrowException) as error:
         raise InvalidInputError(
             f"This is no schema: {schema!r:.80}",
-            hint="Pass a pyarrow.schema, or {'name': pyarrow.int64(), ...}",
+            hint="Pass a pyarrow.schema, or {'name': pyarrow.int64(), 'other': 'string', ...}",
         ) from error
+
+
+def _field(column: tuple[str, pa.DataType | str]) -> tuple[str, pa.DataType]:
+    name, type_ = column
+    return name, arrow_type_of(parse_type_name(type_)) if isinstance(type_, str) else type_

@@ -145,7 +145,8 @@ class Scan:
         Args:
             function: takes a ``pyarrow.Table`` of some rows, never none, and returns rows: a table, a record batch, a data
                 frame of pandas or polars; None for no rows. It may be a lambda, or be defined in a notebook.
-            schema: the columns that it returns; None for those it is given.
+            schema: the columns that it returns, as Arrow has them or by the names of a table's types
+                (``{"fare": "double"}``); None for those it is given.
             repartition_by: columns whose equal values come together: a call of the function has all rows of one or more
                 keys (NULL is one, too), however many rows that is, and never a part of a key's. They have to fit into a
                 third of the memory. Functions before it must give the same rows whenever they are called.

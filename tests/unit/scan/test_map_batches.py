@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -222,6 +223,22 @@ def test_rows_without_columns_are_rows_too(trips, executor):
     assert sum(scan.map_batches(count, counted, executor=executor).to_arrow()["n"].to_pylist()) == 5
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"n": "long", "price": "decimal(10,2)"},
+        {"n": pa.int64(), "price": "decimal(10,2)"},
+        lakefmt.Schema.from_arrow({"n": "long", "price": "decimal(10,2)"}),
+    ],
+)
+def test_columns_of_a_function_are_told_as_those_of_a_table(trips, schema):
+    mapped = trips.scan(limit=2).map_batches(
+        lambda t: pa.table({"n": [t.num_rows], "price": [Decimal("1.50")]}), schema, executor="threads"
+    )
+    assert mapped.schema == pa.schema({"n": pa.int64(), "price": pa.decimal128(10, 2)})
+    assert mapped.to_arrow().to_pylist() == [{"n": 2, "price": Decimal("1.50")}]
+
+
 @BOTH
 def test_error_of_a_function_is_the_error_of_the_write(trips, executor, tmp_path):
     def fail(rows):
@@ -240,6 +257,7 @@ def test_error_of_a_function_is_the_error_of_the_write(trips, executor, tmp_path
         ({"batch_rows": 1.5}, "batch_rows"),
         ({"memory_limit": "much"}, "much"),
         ({"schema": 7}, "no schema"),
+        ({"schema": {"n": "int64"}}, "no type 'int64'"),
         ({"function": "f"}, "takes a function"),
     ],
 )
