@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakefmt.arrow_values import row_numbers, scalar_of
-from lakefmt.databases import isolated
 from lakefmt.errors import CorruptTableError
+from lakefmt.manifest.isolated_query import isolated_query
 from lakefmt.manifest.logical_files import vector_ids
 from lakefmt.manifest.path_columns import canonical_paths
 
@@ -21,6 +21,7 @@ __all__ = ["PathsMet", "added_twice", "are_unique", "without_repeats"]
 
 _FEW_FILES = 5_000  # of so many it costs less to count paths than to ask a database
 _HELD_FILES = 200_000  # of more, hashes are held in place of paths
+_FAILURE = "its paths cannot be compared"
 
 
 def without_repeats(files: FileList, keys: Sequence[str]) -> FileList:
@@ -80,13 +81,10 @@ class PathsMet:
         return bool(pc.count_distinct(hashes).as_py() == len(hashes))
 
     def _hash_paths(self) -> None:
-        connection = isolated.cursor()
-        try:
+        with isolated_query(_FAILURE) as connection:
             paths: Any = pa.chunked_array(self._paths, pa.string())
             connection.register("files", pa.table({"path": paths}))
             found = connection.sql("SELECT hash(path) AS hash FROM files").to_arrow_table()
-        finally:
-            connection.close()
         self._hashes += found.column(0).chunks
         self._paths, self._held = [], 0
 
@@ -107,14 +105,11 @@ def are_unique(paths: Any) -> bool:
 
     if len(paths) <= _FEW_FILES:
         return bool(pc.count_distinct(paths).as_py() == len(paths))
-    connection = isolated.cursor()
-    try:
+    with isolated_query(_FAILURE) as connection:
         connection.register("files", pa.table({"path": paths}))
         # Hashes that are all different are those of different paths; it takes a third of the time and memory.
         query = "SELECT count(DISTINCT hash(path)) FROM files"
         found = cast("Any", connection.execute(query).fetchone())
-    finally:
-        connection.close()
     return bool(found[0] == len(paths) or pc.count_distinct(paths).as_py() == len(paths))
 
 

@@ -15,8 +15,8 @@ import orjson
 import pyarrow as pa
 
 from lakefmt.arrow_values import array_of
-from lakefmt.databases import isolated, register_once, relation_to_table
-from lakefmt.expressions.duckdb_errors import resource_error
+from lakefmt.databases import register_once, relation_to_table
+from lakefmt.manifest.isolated_query import isolated_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,21 +90,11 @@ def _text_of(value: Any, kind: Kind) -> str | None:
 def _extract_by_duckdb(
     documents: pa.RecordBatchReader, wanted: Sequence[tuple[Sequence[str], Kind]]
 ) -> list[pa.Array[Any]]:
-    import duckdb
-
-    connection = isolated.cursor()
-    try:
+    with isolated_query("its statistics cannot be read") as connection:
         register_once(connection, "documents", documents)
         # Not by the Arrow stream of the relation, which one thread alone fills.
         found = relation_to_table(connection.sql(_query(documents.schema.names[0], wanted)))
         return [_combined(column) for column in found.columns]
-    except duckdb.Error as error:
-        if (too_large := resource_error(error, table=None)) is not None:
-            raise too_large from error
-        # An error of the stream comes back as one of DuckDB's, its kind lost.
-        raise ValueError(f"its statistics cannot be read: {error}") from error
-    finally:
-        connection.close()
 
 
 def _query(document: str, wanted: Sequence[tuple[Sequence[str], Kind]]) -> str:

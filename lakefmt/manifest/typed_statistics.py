@@ -8,7 +8,6 @@ that a reader may take them for what they are called.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -16,8 +15,7 @@ import pyarrow as pa
 
 from lakefmt.arrow_layout import unslice_structs
 from lakefmt.arrow_values import scalar_of
-from lakefmt.databases import isolated
-from lakefmt.expressions.duckdb_errors import resource_error
+from lakefmt.manifest.isolated_query import isolated_query
 from lakefmt.manifest.statistics import statistics_fields
 from lakefmt.manifest.statistics_json import extract_texts
 from lakefmt.manifest.statistics_reader import as_bounds, has_bounds, outer_bounds
@@ -25,7 +23,7 @@ from lakefmt.schema.arrow import arrow_type_of
 from lakefmt.schema.types import DecimalType, PrimitiveType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from lakefmt.schema.table_schema import Schema
     from lakefmt.schema.types import DataType, FieldPath
@@ -51,6 +49,7 @@ _NO_TEXT = (
 )
 _INTEGERS = frozenset({"byte", "short", "integer", "long"})
 _FLOATS = frozenset({"float", "double"})
+_FAILURE = "its statistics cannot be converted"
 _BATCH_ROWS = 8_192  # what a thread of DuckDB takes at a time
 # Beyond these a date or a timestamp is DuckDB's infinity.
 _MOST_DAYS, _MOST_MICROSECONDS = 1 << 30, 1 << 62
@@ -121,17 +120,13 @@ class TypedStatistics:
             texts: an array or chunked array of strings.
         """
         documents = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts], pa.string())
-        connection = isolated.cursor()
-        try:
+        with isolated_query(_FAILURE) as connection:
             table = pa.Table.from_arrays([documents], names=["document"])
             batches = table.to_batches(max_chunksize=_BATCH_ROWS)
             connection.register("adds", pa.RecordBatchReader.from_batches(table.schema, batches))
             # TRY: what is no JSON has no values.
             query = f"SELECT TRY(json_transform(document, {_literal(self._structure())})) AS parsed FROM adds"
-            with _converting():
-                found = connection.sql(query).to_arrow_table().column(0)
-        finally:
-            connection.close()
+            found = connection.sql(query).to_arrow_table().column(0)
         parsed = _flat(found)
         columns = {path: struct_member(parsed, path) for path in _leaf_paths(self.type)}
         return self._sound(parsed, self._read_again(columns, documents, self._doubtful(documents)))
@@ -213,33 +208,16 @@ def format_statistics(parsed: Any) -> Any:
     Raises:
         ValueError: a value is of a type that no column has.
     """
-    connection = isolated.cursor()
-    try:
-        table = unslice_structs(pa.Table.from_arrays([parsed], names=["parsed"]))
-        text = _json_of(parsed.type, "parsed")
-        with _converting():
-            connection.register("adds", table)
-            return connection.sql(f"SELECT {text} AS stats FROM adds").to_arrow_table().column(0)
-    finally:
-        connection.close()
+    table = unslice_structs(pa.Table.from_arrays([parsed], names=["parsed"]))
+    text = _json_of(parsed.type, "parsed")
+    with isolated_query(_FAILURE) as connection:
+        connection.register("adds", table)
+        return connection.sql(f"SELECT {text} AS stats FROM adds").to_arrow_table().column(0)
 
 
 def _flat(column: Any) -> Any:
     combined: Any = column.combine_chunks()
     return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-@contextmanager
-def _converting() -> Iterator[None]:
-    """Map DuckDB's errors: want of memory to its own, anything else to ValueError."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        if (too_large := resource_error(error, table=None)) is not None:
-            raise too_large from error
-        raise ValueError(f"its statistics cannot be converted: {error}") from error
 
 
 def struct_member(struct: Any, path: FieldPath) -> Any:
