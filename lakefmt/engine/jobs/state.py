@@ -64,6 +64,7 @@ class JobState:
         self._last = self._stages[job.stages[-1].name]
         self._results: list[tuple[tuple[int, ...], int]] = []  # of tasks whose result is not taken, a heap
         self._lost_workers = 0
+        self._memory_helped = False  # whether a task that ran by itself came to its end
 
     @property
     def is_done(self) -> bool:
@@ -73,9 +74,14 @@ class JobState:
     def next_attempt(self, *, more_results: bool = True) -> Attempt | None:
         """Return what is to be run now, None where nothing can before an answer comes.
 
+        Halves of an input that was too much come before all else, and the first unit that is too much is run by itself before
+        anything else is begun: a function that always runs out of memory ends its job at one row, not at every one.
+
         Args:
             more_results: parts of the last stage may be begun that were not; else only what was begun goes on.
         """
+        if not self._memory_helped and any(state.waiting_for_memory for state in self._ready_stages()):
+            return None
         for state in self._ready_stages():
             task = state.waiting.popleft() if state.waiting else None
             if task is None and (more_results or state is not self._last):
@@ -98,6 +104,7 @@ class JobState:
         if task is None or task.running != attempt.attempt:
             return False
         task.running = None
+        self._memory_helped |= task.by_itself
         task.accepted = attempt.attempt
         task.output = output
         state.missing -= 1
@@ -234,9 +241,11 @@ class JobState:
         if state is self._last:
             self._results = [entry for entry in self._results if entry[1] != task.number]
             self._results.sort()  # which makes a heap of it
-        for place, part in enumerate(parts):
-            half = state.add((*task.place, place), part, list(task.failures))
-            state.wait(half)
+        halves = [
+            state.add((*task.place, place), part, list(task.failures)) for place, part in enumerate(parts)
+        ]
+        state.waiting.extendleft(reversed(halves))
+        for half in halves:
             self._expect(state, half)
 
     def _expect(self, state: _StageState, task: _Task) -> None:

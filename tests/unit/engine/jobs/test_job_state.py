@@ -298,6 +298,28 @@ def test_unit_that_is_too_much_for_all_of_the_memory_ends_the_job():
         state.reject(state.next_by_itself(), OutOfMemoryError("it does not fit"))
 
 
+def test_function_that_always_runs_out_of_memory_ends_the_job_at_the_first_unit():
+    state = JobState(Job((stage_of("work", [(0, 1024), (1024, 2048)]),)), by_itself={"work"})
+    attempts = 0
+    with pytest.raises(OutOfMemoryError, match="cut any smaller"):  # noqa: PT012 - which of them is the last is asked
+        while True:
+            attempt = state.next_attempt() or state.next_by_itself()
+            attempts += 1
+            state.reject(attempt, OutOfMemoryError("it does not fit"))
+    assert attempts == 12, "ten cuts of the first part, one row, and the row by itself"
+
+
+def test_more_is_begun_before_the_next_unit_that_is_too_much_once_memory_has_helped_the_first():
+    parts = iter(["large", "larger", "small", "last"])
+    state = JobState(Job((Stage("work", never, lambda _: parts),)), by_itself={"work"})
+    large, larger = state.next_attempt(), state.next_attempt()
+    state.reject(large, TOO_MUCH)
+    assert state.next_attempt() is None, "whether all of the memory is enough is not known"
+    state.reject(larger, TOO_MUCH)
+    done(state, state.next_by_itself(), "large")
+    assert [attempt.input for attempt in all_next(state)] == ["small", "last"]
+
+
 def test_unit_that_runs_by_itself_does_so_again_when_its_worker_or_what_it_reads_is_lost():
     state = JobState(shuffle_job(maps=1, reduces=1), by_itself={"reduce"})
     (first,) = all_next(state)
