@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.engine.tasks.failures import is_of_memory
 from lakefmt.engine.tasks.function_error import raise_function_error
 from lakefmt.errors import InvalidInputError, SchemaMismatchError
 
@@ -56,6 +57,9 @@ class RowFunction:
             return returned
         if isinstance(returned, pa.RecordBatch):
             return pa.Table.from_batches([returned])
+        if isinstance(returned, pa.RecordBatchReader):
+            # Read here, and not through a C stream, which would lose the kind of what a generator of the function raises.
+            return returned.read_all()
         if hasattr(returned, "__arrow_c_stream__"):
             table = self._imported(returned)
             # An index of pandas that nobody asked for comes along as a column.
@@ -87,6 +91,8 @@ class RowFunction:
         try:
             table: pa.Table = pa.table(returned)
         except (pa.ArrowException, TypeError, ValueError) as error:
+            if is_of_memory(error):
+                raise
             reason = ", ".join(map(str, error.args))
             raise SchemaMismatchError(
                 f"Function {self.name!r} returned {type(returned).__name__} that cannot be had as Arrow rows: {reason}",

@@ -153,3 +153,39 @@ def test_rows_that_fail_as_they_are_taken_are_the_functions(outcome, executor):
 
     _, calls = outcome(lambda rows: Stream(), executor, StoreError)
     assert calls == 1
+
+
+class LateError(Exception):
+    pass
+
+
+def late(rows, error):
+    def batches():
+        yield from rows.to_batches()
+        raise error
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
+
+
+class LateStream:
+    """A stream that is not pyarrow's own, such as a relation of DuckDB's."""
+
+    def __init__(self, reader):
+        self.reader = reader
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.reader.__arrow_c_stream__(requested_schema)
+
+
+@BOTH
+def test_error_of_a_reader_that_a_function_returns_is_raised_as_it_is(outcome, executor):
+    error, calls = outcome(lambda rows: late(rows, LateError("after the first rows")), executor, LateError)
+    assert str(error) == "after the first rows"
+    assert calls == 1
+
+
+@BOTH
+@pytest.mark.parametrize("wrap", [lambda reader: reader, LateStream], ids=["reader", "stream"])
+def test_memory_that_runs_out_as_returned_rows_are_taken_is_no_fault_of_their_schema(outcome, executor, wrap):
+    _, calls = outcome(lambda rows: wrap(late(rows, MemoryError("no room"))), executor, OutOfMemoryError)
+    assert calls > 1, "it is called again, with all of the memory"
