@@ -63,17 +63,16 @@ def sort_partition(
 
 
 def sample_keys(
-    batches: Iterable[pa.RecordBatch], keys: Sequence[SortKey], context: TaskContext, seed: int | None = None
+    batches: Iterable[pa.RecordBatch], keys: Sequence[SortKey], context: TaskContext
 ) -> tuple[SortKeys, int]:
     """Return the sort keys of a thousand to two of the rows, drawn at random (all of fewer), and how many rows there are.
 
     Args:
         batches: rows, with the keys' columns at least.
         keys: what they are ordered by.
-        context: the task's.
-        seed: of the draw; None for the task's number.
+        context: the task's, whose number seeds the draw.
     """
-    draw = np.random.default_rng(context.number if seed is None else seed)
+    draw = np.random.default_rng(context.number)
     held: list[pa.RecordBatch] = []
     held_rows = rows = 0
     rate = 1.0
@@ -109,18 +108,23 @@ def _slice(rows: ShuffleInput, keys: tuple[SortKey, ...], context: TaskContext) 
     names = key_columns(keys, rows.exchange.schema)
     place = SortKey(max(names, key=len) + " place")
 
-    def read() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    def read() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch, int]]:
         begin = 0
         for batch in read_shuffle(replace(rows, slices=None), context):
             places = pa.array(np.arange(begin, begin + batch.num_rows))
+            yield batch, _without_words(batch).select(names).append_column(place.column, places), begin
             begin += batch.num_rows
-            yield batch, _without_words(batch).select(names).append_column(place.column, places)
 
     by = (*keys, place)
-    sample, _ = sample_keys((placed for _, placed in read()), by, context, seed=0)
+    # By their places among all rows: of an output that was lost and made again the batches may be others.
+    drawn = np.sort(np.random.default_rng(0).choice(rows.rows, min(rows.rows, 2 * _SAMPLED), replace=False))
+    parts = []
+    for _, placed, begin in read():
+        first, last = np.searchsorted(drawn, [begin, begin + placed.num_rows])
+        parts.append(sort_keys_of(take_rows(placed, drawn[first:last] - begin), by))
     # The finest cut there is, whatever the slice: so a slice is its two halves.
-    bounds = choose_bounds([(sample, 1.0)], FINEST_SLICES)
-    for batch, placed in read():
+    bounds = choose_bounds([(concat_sort_keys(parts), 1.0)], FINEST_SLICES)
+    for batch, placed, _ in read():
         found = bounds.place(sort_keys_of(placed, by)) * of // (len(bounds) + 1)
         chosen = np.flatnonzero(found == which)
         if len(chosen):

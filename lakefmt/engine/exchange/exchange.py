@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lakefmt.engine.exchange.keys import key_columns
+from lakefmt.engine.exchange.keys import check_order, key_columns
 from lakefmt.engine.exchange.partitioning import Gather, RangePartitioning
 from lakefmt.engine.exchange.wire import check_wire, wire_schema
 from lakefmt.errors import UnsupportedFeatureError
@@ -74,6 +74,8 @@ class Exchange:
         check_wire(self.schema)
         if not isinstance(self.partitioning, Gather):
             key_columns(self.partitioning.keys, self.schema)
+        if isinstance(self.partitioning, RangePartitioning):
+            check_order(self.partitioning.keys, self.schema)
 
     @property
     def partitions(self) -> int:

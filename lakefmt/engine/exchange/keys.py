@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["HashKey", "SortKey", "common_type", "evaluate_keys", "key_columns"]
+__all__ = ["HashKey", "SortKey", "check_order", "common_type", "evaluate_keys", "key_columns"]
 
 _COMPARISON = re.compile(r"\((?P<left>a|CAST\(a AS (?P<type>.+)\)) = (?P<right>b|CAST\(b AS .+\))\)")
 
@@ -116,6 +116,28 @@ def key_columns(keys: Sequence[HashKey | SortKey], schema: pa.Schema) -> list[st
     return list(dict.fromkeys(key.column for key in keys))
 
 
+def check_order(keys: Sequence[SortKey], schema: pa.Schema) -> None:
+    """Go on if DuckDB's sort keys have the order of its ORDER BY for these columns.
+
+    Those of intervals have not: a month is equal to 30 days, and the keys of the two differ.
+
+    Raises:
+        UnsupportedFeatureError: a key is an interval, or has one in it; it names the column.
+    """
+    for key in keys:
+        is_interval = (
+            _has_interval(schema.field(key.column).type)
+            if key.type is None
+            else "INTERVAL" in key.type.upper()
+        )
+        if is_interval:
+            raise UnsupportedFeatureError(
+                f"Rows cannot be put in the order of column {key.column!r}: equal intervals, such as a month and 30 days, "
+                "have sort keys that differ",
+                hint="Order by a number that is made of it, such as epoch_us(...)",
+            )
+
+
 def evaluate_keys(
     rows: pa.RecordBatch, keys: Sequence[HashKey | SortKey], expression: str
 ) -> pa.ChunkedArray[Any]:
@@ -149,6 +171,18 @@ def evaluate_keys(
 def _cast(column: str, type_: str | None) -> str:
     name = quote_identifier(column)
     return name if type_ is None else f"CAST({name} AS {type_})"
+
+
+def _has_interval(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        encoded: Any = kind
+        return _has_interval(encoded.value_type)
+    if pa.types.is_nested(kind):
+        nested: Any = kind
+        return any(_has_interval(nested.field(place).type) for place in range(nested.num_fields))
+    return pa.types.is_interval(kind)
 
 
 def _filter_text(plan: str) -> str:
