@@ -5,7 +5,8 @@ type, the lengths of its bounds or of its histograms): C++ throws where Cython c
 here, as bytes. They are pyarrow's: what it understood, written again in the one form that its Thrift writer has.
 
 The chunks of a leaf column are found by the path that each of them repeats, which passes over the others at the speed of
-a search. A footer that has this path, as it would stand in a chunk, more or less often than row groups says nothing
+a search. Who asks for many leaves would search all of a footer for each, so from some number on whatever may be a path is
+looked up in one walk. A footer that has this path, as it would stand in a chunk, more or less often than row groups says nothing
 of the leaf; so bytes that somebody put into a bound cannot be taken for a chunk. Whatever is not as it should be is
 "not known", never an error: reading the pages tells.
 """
@@ -13,6 +14,7 @@ of the leaf; so bytes that somebody put into a bound cannot be taken for a chunk
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
@@ -22,10 +24,11 @@ import pyarrow as pa
 from lakefmt.cached import cached_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["ColumnChunks", "LeafPages", "LeafStatistics"]
 
+_FEW_SEARCHES = 16  # a walk takes as long as some such searches
 _MOST_PARTS = 7  # of a path that may have dots in names; each doubles how it may be meant
 
 # Thrift's compact protocol: a field is a byte, how much its number is more than the last one's and its kind, and a value.
@@ -53,6 +56,7 @@ _AFTER_PATH = re.compile(
         ]
     )
 )
+_PATH_HEAD = re.compile(rb"\x19[\x18\x28\x38\x48\x58\x68\x78\x88\x98\xa8\xb8\xc8\xd8\xe8\xf8]")
 _BYTE_STREAM_SPLIT = 9 << 1  # as a list of parquet.thrift's Encoding has it
 _ENCODINGS = re.compile(rb"\x19(?P<size>[\x05-\xe5])(?P<all>[\x00-\x14]*)\Z")  # right before the path
 _SPLIT_ANYWHERE = re.compile(
@@ -106,6 +110,7 @@ class ColumnChunks:
         self._metadata = metadata
         self._statistics: dict[int, LeafStatistics | None] = {}
         self._pages: dict[int, LeafPages | None] = {}
+        self._num_searches = 0
 
     def statistics(self, leaf: int) -> LeafStatistics | None:
         """Return what statistics say of a leaf column, by its number; None where nothing is known."""
@@ -158,12 +163,30 @@ class ColumnChunks:
     def _find_all(self, names: list[str]) -> list[tuple[int, int]]:
         """Return where a path starts and ends, at one place more than there are row groups at most."""
         wanted = _chunk_bytes(names)
+        self._num_searches += 1
+        if self._num_searches > _FEW_SEARCHES:
+            most = self._metadata.num_row_groups + 1
+            return [(start, start + len(wanted)) for start in self._starts.get(wanted, ())[:most]]
         places: list[tuple[int, int]] = []
         start = self._footer.find(wanted)
         while start >= 0 and len(places) <= self._metadata.num_row_groups:
             places.append((start, start + len(wanted)))
             start = self._footer.find(wanted, start + len(wanted))
         return places
+
+    @cached_value
+    def _starts(self) -> dict[bytes, Sequence[int]]:
+        """Where whatever may be a chunk's path starts, by what ``_chunk_bytes`` makes of it."""
+        found: dict[bytes, array[int]] = {}
+        footer = self._footer
+        longest = max([len(self._path(leaf)) for leaf in range(self._metadata.num_columns)])
+        most_bytes = 8 * longest + 16  # four of a character, and the lengths of names
+        for head in _PATH_HEAD.finditer(footer):
+            start = head.start()
+            end = _path_end(footer, start + 1, most_bytes)
+            if end is not None:
+                found.setdefault(footer[start:end], array("q")).append(start)
+        return cast("dict[bytes, Sequence[int]]", found)
 
     def _may_split_bytes(self, leaf: int) -> bool:
         places = self._find(leaf)
@@ -190,7 +213,7 @@ class ColumnChunks:
                 _read_statistics(self._footer, chunk.end()) if there else {}
                 for chunk, there in zip(chunks, present, strict=True)
             ]
-        except _NoStatisticsError:
+        except _NotThereError:
             return None
         nothing = (None,) * len(found)
         least, greatest = (_MIN, _MAX) if self._has_type_order else (_OLD_MIN, _OLD_MAX)
@@ -222,8 +245,8 @@ class ColumnChunks:
         return kind
 
 
-class _NoStatisticsError(Exception):
-    """What should be statistics is something else."""
+class _NotThereError(Exception):
+    """What should be in a footer is something else there."""
 
 
 def _other_readings(parts: list[str]) -> Iterator[list[str]]:
@@ -239,6 +262,24 @@ def _chunk_bytes(names: list[str]) -> bytes:
     texts = [name.encode() for name in names]
     members = b"".join([_encoded_varint(len(text)) + text for text in texts])
     return bytes([1 << 4 | _LIST]) + _list_header(len(texts), _BINARY) + members + bytes([1 << 4 | _I32])
+
+
+def _path_end(footer: bytes, at: int, most_bytes: int) -> int | None:
+    """Return where what ``_chunk_bytes`` makes of a path ends, whose list begins here; None where it is something else."""
+    end = at + most_bytes
+    size = footer[at] >> 4
+    at += 1
+    try:
+        if size == 15:
+            size, at = _varint_at(footer, at)
+        for _ in range(size):
+            length, at = _varint_at(footer, at)
+            at += length
+            if at > end:
+                return None
+        return at + 1 if footer[at] == 1 << 4 | _I32 else None
+    except (IndexError, _NotThereError):
+        return None
 
 
 def _list_header(size: int, kind: int) -> bytes:
@@ -258,7 +299,7 @@ def _read_statistics(footer: bytes, at: int) -> dict[int, Any]:
     """Return the fields of a Statistics, binaries and numbers by their number.
 
     Raises:
-        _NoStatisticsError: it is something else.
+        _NotThereError: it is something else.
     """
     fields: dict[int, Any] = {}
     number = 0
@@ -269,24 +310,28 @@ def _read_statistics(footer: bytes, at: int) -> dict[int, Any]:
             at += 1
             if kind in _BOOLEANS:
                 continue
-            value = footer[at]
-            at += 1
-            if value > 127:
-                found = _VARINT_AT.match(footer, at - 1)
-                if found is None:
-                    raise _NoStatisticsError
-                value = _unsigned(found[0])
-                at = found.end()
+            value, at = _varint_at(footer, at)
             if kind == _BINARY:
                 fields[number] = footer[at : at + value]
                 at += value
             elif kind == _I64:
                 fields[number] = (value >> 1) ^ -(value & 1)
             else:
-                raise _NoStatisticsError
+                raise _NotThereError
     except IndexError:
-        raise _NoStatisticsError from None
+        raise _NotThereError from None
     return fields
+
+
+def _varint_at(footer: bytes, at: int) -> tuple[int, int]:
+    """Return an unsigned number and where it ends. Raises IndexError, _NotThereError: there is none."""
+    value = footer[at]
+    if value < 128:
+        return value, at + 1
+    found = _VARINT_AT.match(footer, at)
+    if found is None:
+        raise _NotThereError
+    return _unsigned(found[0]), found.end()
 
 
 def _integer(encoded: bytes) -> int:

@@ -57,6 +57,12 @@ WRITERS = {
 }
 
 
+@pytest.fixture(params=[0, 1_000], ids=["many leaves asked for", "few"], autouse=True)
+def few_searches(request, monkeypatch):
+    """Each leaf is searched for, or all are found in one walk."""
+    monkeypatch.setattr("lakefmt.parquet_chunks._FEW_SEARCHES", request.param)
+
+
 def read(path):
     metadata = pq.read_metadata(path)
     return metadata, ColumnChunks(metadata)
@@ -90,6 +96,17 @@ def test_chunks_are_as_pyarrow_has_them(tmp_path, writer, rows):
                 getattr(each, end) if each is not None and each.has_min_max else None for each in statistics
             ]
             assert bounds == expected
+
+
+def test_many_leaves_are_found_in_one_walk(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    path = tmp_path / "x.parquet"
+    names = [f"{number}" * 40 for number in range(100)]
+    pq.write_table(pa.table({name: [number, -number] for number, name in enumerate(names)}), path)
+    _, chunks = read(path)
+    found = [chunks.statistics(leaf).greatest for leaf in range(100)]
+    assert found == [(number.to_bytes(8, "little"),) for number in range(100)]
+    assert [len(chunks._starts), *map(len, chunks._starts.values())] == [100] + [1] * 100
 
 
 def test_names_with_dots_are_told_from_members(tmp_path):
