@@ -87,6 +87,25 @@ def test_versions_side_by_side(table):
     assert values(lakefmt.sql(text, {"t": table})) == [{"id": 2}, {"id": 4}]
 
 
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "t/* a comment */AT (VERSION => 1)",
+        "t--a comment\nAT (VERSION => 1)",
+        "t /* one /* in */ AT (another) */ AT/* ( */(VERSION => 1)",
+        '"t"AT (VERSION => /* ) */ (1))',
+        't AS "AT (VERSION => 2)"("AT") AT (VERSION => 1)',
+    ],
+)
+def test_version_between_comments_and_quotes(table, clause):
+    assert values(lakefmt.sql(f"SELECT count(*) AS n FROM {clause}", {"t": table})) == [{"n": 3}]
+
+
+def test_name_that_stands_elsewhere_than_duckdb_says_is_refused(table):
+    with pytest.raises(InvalidInputError, match="was not found in the SQL text"):
+        lakefmt.sql("SELECT 1,\u00a0 2 FROM t AT (VERSION => 1)", {"t": table})
+
+
 def test_version_of_a_place(table, tmp_path):
     assert values(lakefmt.sql(f"SELECT count(*) AS n FROM '{tmp_path / 'trips'}' AT (VERSION => 1)")) == [
         {"n": 3}
