@@ -142,9 +142,10 @@ class QueryDatabase(ProcessDatabase):
         """Let connections made from now on read files below these folders."""
         if not self._folders.issuperset(folders):
             with self._lock:
-                self._folders = self._folders.union(folders)
+                # The folders last: who sees them, without the lock, must not find the connection that lacks them.
                 self._connection = None
                 self.idle = IdleCursors()
+                self._folders = self._folders.union(folders)
 
     def forget_parent(self) -> None:
         """Begin anew in a forked child."""

@@ -48,7 +48,13 @@ class IdleCursors:
         return None
 
     def keep(self, setup: Setup, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Keep a connection on which nothing runs any more; those used longest ago are closed for it."""
+        """Keep a connection on which nothing runs any more; those used longest ago are closed for it.
+
+        One that would leave no room for others is closed itself.
+        """
+        if setup.values > _MOST_VALUES:
+            cursor.close()
+            return
         closed = []
         with self._lock:
             self._kept.append((setup, cursor))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -53,6 +54,9 @@ _BATCH_ROWS = 122_880  # of a row group of DuckDB's
 
 # What DuckDB's words have in them where it is a file that it objects to; Thrift is what a footer is written in.
 _OF_FILES = ("file", "tprotocolexception")
+
+# What lasts as long as a connection: a seed, also in a text that a function runs; a type for each PIVOT over values.
+_LASTING = re.compile(r"setseed|query|json_execute_serialized_sql|pivot", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,9 @@ class Session:
             statements = self.cursor.extract_statements(query)
             query = statements[0].query if len(statements) == 1 else query
         text = f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {query}"
+        self._is_idle = False
         rows = self._call(lambda: self.cursor.execute(text, self.parameters).fetchall())
+        self._is_idle = True
         return str(rows[-1][-1]) if rows else ""
 
     def _begin(self, batch_rows: int = _BATCH_ROWS) -> _Begun:
@@ -374,8 +380,8 @@ def _setup_of(
 ) -> _Setup | None:
     """Return what a session is given, None where its connection is for one query alone."""
     own = len(tables) < len(sources) or any(rows.streams or rows.bits for _, rows in tables)
-    # setseed() lasts as long as a connection; what functions of extensions leave behind nobody knows.
-    if own or allowances != Allowances() or "setseed" in text.lower():
+    # What functions of extensions leave behind nobody knows.
+    if own or allowances != Allowances() or _LASTING.search(text) is not None:
         return None
     views = tuple((name, rows.query) for name, rows in tables)
     variables = tuple(

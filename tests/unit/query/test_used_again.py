@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -81,11 +82,40 @@ def test_query_after_one_that_failed(table):
         assert total(table) == sum(range(ROWS))
 
 
-def test_seed_of_one_query_is_not_the_next_ones(table):
+def test_types_of_a_pivot_are_not_kept(table):
+    for _ in range(2):
+        lakefmt.sql("PIVOT (FROM t WHERE x < 300) ON part USING sum(x)", {"t": table}).to_arrow()
+    text = "SELECT type_name FROM t, duckdb_types() WHERE x < 300 AND NOT internal LIMIT 1"
+    assert lakefmt.sql(text, {"t": table}).to_arrow().num_rows == 0
+
+
+def test_connection_of_too_many_values_leaves_the_others_alone():
+    import duckdb
+
+    from lakefmt.idle_cursors import IdleCursors
+
+    idle, small, large = IdleCursors(), SimpleNamespace(values=1), SimpleNamespace(values=100_001)
+    kept, closed = duckdb.connect(), duckdb.connect()
+    idle.keep(small, kept)
+    idle.keep(large, closed)
+    assert (idle.take(large), idle.take(small)) == (None, kept)
+    with pytest.raises(duckdb.ConnectionException):
+        closed.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "seeding",
+    [
+        "SELECT setseed(0.5) FROM t LIMIT 1",
+        "FROM query('SELECT set' || 'seed(0.5)'), t LIMIT 1",
+        "FROM query(E'SELECT \\x73etseed(0.5)'), t LIMIT 1",
+    ],
+)
+def test_seed_of_one_query_is_not_the_next_ones(table, seeding):
     text = "SELECT random() AS r FROM t LIMIT 1"
     found = []
     for _ in range(2):
-        lakefmt.sql("SELECT setseed(0.5) FROM t LIMIT 1", {"t": table}).to_arrow()
+        lakefmt.sql(seeding, {"t": table}).to_arrow()
         found.append(lakefmt.sql(text, {"t": table}).to_arrow()["r"][0].as_py())
     assert found[0] != found[1]
 
