@@ -135,14 +135,14 @@ class JobState:
         )
         match verdict:
             case Verdict.RETRY:
-                task.failures.append(error)
+                task.failures.append(_without_frames(error))
                 state.wait(task)
             case Verdict.RUN_BY_ITSELF:
-                task.failures.append(error)
+                task.failures.append(_without_frames(error))
                 task.by_itself = True
                 state.wait(task)
             case Verdict.SPLIT:
-                task.failures.append(error)
+                task.failures.append(_without_frames(error))
                 self._replace(state, task, parts)
             case Verdict.RUN_SOURCE_AGAIN if isinstance(error, LostOutputError):
                 self.lose(error)
@@ -327,6 +327,17 @@ class _StageState:
                 Source(task.place[0], task.output.value) for task in tasks if task.output is not None
             )
         return self.sources
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """Return an error that is kept, without what it came from: frames of threads hold the rows that were too much."""
+    found: BaseException | None = error
+    while found is not None:
+        # Each by itself: a frame that has the error as a variable goes round in a circle with it.
+        earlier = found.__cause__ or found.__context__
+        found.__traceback__ = found.__cause__ = found.__context__ = None
+        found = earlier
+    return error
 
 
 def _as_final(

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import threading
+import weakref
 
 import pyarrow as pa
 import pytest
@@ -189,3 +190,25 @@ def test_error_of_a_reader_that_a_function_returns_is_raised_as_it_is(outcome, e
 def test_memory_that_runs_out_as_returned_rows_are_taken_is_no_fault_of_their_schema(outcome, executor, wrap):
     _, calls = outcome(lambda rows: wrap(late(rows, MemoryError("no room"))), executor, OutOfMemoryError)
     assert calls > 1, "it is called again, with all of the memory"
+
+
+class Held(bytearray):
+    """Memory that can be seen to go."""
+
+
+def test_what_a_failed_call_held_is_let_go_before_the_next_on_threads(trips):
+    held, most = [], 0
+
+    def hungry(rows):
+        nonlocal most
+        value = Held(1)
+        held.append(weakref.ref(value))
+        most = max(most, sum(each() is not None for each in held))
+        if rows.num_rows > 1:
+            raise MemoryError("too many rows at once")
+        return rows
+
+    rows = lakefmt.sql(f"SELECT * FROM '{trips.uri}'").map_batches(hungry, executor="threads", workers=1)
+    assert rows.to_arrow().num_rows == 100
+    assert len(held) > 100
+    assert most <= 3, "the running call's, and that of one whose error is being judged"
