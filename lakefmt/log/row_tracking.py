@@ -41,7 +41,7 @@ class RowTracking:
         """Return where a table keeps ids; None where it does not promise that rows keep theirs.
 
         Raises:
-            CorruptTableError: it does, and does not say where.
+            CorruptTableError: it does, and does not say where, or the same of both.
         """
         if not is_row_tracking_enabled(protocol, metadata.configuration):
             return None
@@ -57,6 +57,13 @@ class RowTracking:
                 version=version,
                 hint="Set it right with the engine that enabled it, or disable delta.enableRowTracking",
             ) from error
+        if not all(names) or names[0].lower() == names[1].lower():
+            raise CorruptTableError(
+                f"Row tracking is enabled, and ids and versions are kept in one column or in one without a name: {names}",
+                table=table,
+                version=version,
+                hint="Set it right with the engine that enabled it, or disable delta.enableRowTracking",
+            )
         return cls(*names)
 
 

@@ -27,6 +27,7 @@ __all__ = ["ROW_TRACKING_DOMAIN", "number_rows"]
 ROW_TRACKING_DOMAIN: Final = "delta.rowTracking"
 _HIGH_WATER_MARK: Final = "rowIdHighWaterMark"
 _PRESERVED: Final = "delta.rowTracking.preserved"
+_MOST_IDS: Final = 1 << 62  # no table has more; beyond, the log would have no place for an id
 
 
 def number_rows(
@@ -145,16 +146,24 @@ def _paths(commit: Commit) -> list[str]:
 
 
 def _high_water_mark(base: Snapshot) -> int:
-    """Return the highest row id given so far, -1 for none."""
+    """Return the highest row id given so far, -1 for none. Raises CorruptTableError where that is not known."""
     domain = base.domains.get(ROW_TRACKING_DOMAIN)
     if domain is None:
+        given: Any = base.files.table["base_row_id"]
+        if given.null_count < len(given):
+            raise CorruptTableError(
+                f"Rows have ids, and there is no domain {ROW_TRACKING_DOMAIN} that says how many have been given",
+                table=base.table_uri,
+                version=base.version,
+                hint="Set it right with the engine that wrote it",
+            )
         return -1
     try:
         value: Mapping[str, Any] = orjson.loads(domain.configuration)
         mark = value[_HIGH_WATER_MARK]
     except (ValueError, KeyError, TypeError):
         mark = None
-    if type(mark) is not int or mark < -1:
+    if type(mark) is not int or not -1 <= mark < _MOST_IDS:
         raise CorruptTableError(
             f"The domain {ROW_TRACKING_DOMAIN} does not say how many row ids have been given: "
             f"{domain.configuration!r:.80}",

@@ -14,6 +14,7 @@ from lakefmt.errors import CorruptTableError, InvalidInputError, UnsupportedFeat
 from lakefmt.log import AddFile, Commit, DomainMetadata, Protocol, RemoveFile
 from lakefmt.log.commit_file import decode_commit
 from lakefmt.log.paths import commit_key
+from lakefmt.log.row_tracking import RowTracking
 from lakefmt.snapshot import load_snapshot
 from lakefmt.store import open_store
 from lakefmt.txn import SYSTEM, Changes, Writer
@@ -180,7 +181,15 @@ def test_what_cannot_be_numbered_is_refused(store, table):
         numbered(snapshot, adds=(moved,), removes=(RemoveFile("a", 1, data_change=False),))
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"rowIdHighWaterMark":"7"}', '{"rowIdHighWaterMark":-5}', "[]"])
+NO_MARKS = [
+    "",
+    "{}",
+    "[]",
+    *(f'{{"rowIdHighWaterMark":{text}}}' for text in ('"7"', "-5", "9223372036854775807")),
+]
+
+
+@pytest.mark.parametrize("text", NO_MARKS)
 def test_a_mark_that_makes_no_sense_is_a_corrupt_table(store, text):
     with_feature(store, "rowTracking")
     base = load_snapshot(store)
@@ -188,6 +197,30 @@ def test_a_mark_that_makes_no_sense_is_a_corrupt_table(store, text):
     changes = Changes("WRITE", adds=(AddFile("a", {}, 1, 1, stats='{"numRecords":3}'),))
     with pytest.raises(CorruptTableError, match=DOMAIN):
         complete(changes, base, SYSTEM.now_ms(), "id")
+
+
+def test_ids_are_not_given_again_where_the_log_does_not_say_how_many_were(store, table):
+    table.append(ROWS)
+    base = load_snapshot(store)
+    del base.state.domains[DOMAIN]
+    changes = Changes("WRITE", adds=(AddFile("a", {}, 1, 1, stats='{"numRecords":3}'),))
+    with pytest.raises(CorruptTableError, match=f"no domain {DOMAIN}"):
+        complete(changes, base, SYSTEM.now_ms(), "id")
+
+
+@pytest.mark.parametrize("names", [("", "kept versions"), ("kept", "Kept")])
+def test_ids_that_have_no_column_of_their_own_are_a_corrupt_table(store, names):
+    snapshot = with_feature(
+        store,
+        "rowTracking",
+        **dict(zip(COLUMNS, ("kept ids", "kept versions"), strict=True)),
+        **{"delta.enableRowTracking": "true"},
+    )
+    configuration = {**snapshot.metadata.configuration, **dict(zip(COLUMNS, names, strict=True))}
+    contradicting = replace(snapshot.metadata, configuration=configuration)
+    assert RowTracking.of(snapshot.protocol, snapshot.metadata, table="t", version=1) is not None
+    with pytest.raises(CorruptTableError, match="in one column"):
+        RowTracking.of(snapshot.protocol, contradicting, table="t", version=1)
 
 
 @pytest.mark.parametrize("columns", [["z"], [["z"]]])
