@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from lakefmt.errors import CorruptTableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lakefmt.log.actions import Metadata, Protocol
 
@@ -65,6 +65,17 @@ class RowTracking:
                 hint="Set it right with the engine that enabled it, or disable delta.enableRowTracking",
             )
         return cls(*names)
+
+    def check_apart(self, stored: Collection[str], *, table: str, version: int) -> None:
+        """Raise CorruptTableError if one is a column of the table, whose names in files, in lower case, are these."""
+        for name in (self.row_id_column, self.commit_version_column):
+            if name.lower() in stored:
+                raise CorruptTableError(
+                    f"Row tracking is enabled, and the column {name!r} of the table is where files keep its row ids",
+                    table=table,
+                    version=version,
+                    hint="Set it right with the engine that enabled it, or disable delta.enableRowTracking",
+                )
 
 
 def is_row_tracking_enabled(protocol: Protocol, configuration: Mapping[str, str]) -> bool:

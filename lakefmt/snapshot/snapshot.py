@@ -171,8 +171,16 @@ class Snapshot:
 
     @cached_value
     def row_tracking(self) -> RowTracking | None:
-        """Where files keep the ids of moved rows, None where rows are not promised to keep theirs."""
-        return RowTracking.of(self.protocol, self.metadata, table=self.table_uri, version=self.version)
+        """Where files keep the ids of moved rows, None where rows are not promised to keep theirs.
+
+        Raises CorruptTableError where the table does not say, or names one of its columns.
+        """
+        table, version = self.table_uri, self.version
+        tracking = RowTracking.of(self.protocol, self.metadata, table=table, version=version)
+        if tracking is not None:
+            stored = {self.schema.physical_name(field).lower() for field in self.schema.fields}
+            tracking.check_apart(stored, table=table, version=version)
+        return tracking
 
     @cached_value
     def in_commit_timestamps(self) -> InCommitTimestamps | None:

@@ -223,6 +223,15 @@ def test_ids_that_have_no_column_of_their_own_are_a_corrupt_table(store, names):
         RowTracking.of(snapshot.protocol, contradicting, table="t", version=1)
 
 
+def test_ids_of_moved_rows_are_never_taken_from_a_column_of_the_table(store):
+    names = dict(zip(COLUMNS, ("kept ids", "ID"), strict=True))
+    snapshot = with_feature(store, "rowTracking", **names, **{"delta.enableRowTracking": "true"})
+    with pytest.raises(CorruptTableError, match="the column 'ID' of the table"):
+        _ = snapshot.row_tracking
+    with pytest.raises(CorruptTableError, match="the column 'ID' of the table"):
+        lakefmt.open(store.uri).scan(columns=["_row_id"])
+
+
 @pytest.mark.parametrize("columns", [["z"], [["z"]]])
 def test_files_of_a_clustered_table_have_statistics_of_its_clustering_columns(store, columns):
     schema = pa.schema([(f"c{number}", pa.int64()) for number in range(40)] + [("z", pa.int64())])
