@@ -11,10 +11,32 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-__all__ = ["unslice_structs"]
+__all__ = ["plain_views", "unslice_structs"]
 
 
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
+
+
+def plain_views(kind: pa.DataType) -> pa.DataType:
+    """Return a type with large texts and bytes in place of views of them, at every depth: Arrow filters no views."""
+    nested: Any = kind
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if not pa.types.is_nested(kind):
+        return kind
+    fields = [nested.field(i).with_type(plain_views(nested.field(i).type)) for i in range(nested.num_fields)]
+    if all(field.type == nested.field(i).type for i, field in enumerate(fields)):
+        return kind
+    if pa.types.is_struct(kind):
+        return pa.struct(fields)
+    if pa.types.is_map(kind):
+        return pa.map_(*(plain_views(each) for each in (nested.key_type, nested.item_type)))
+    if pa.types.is_fixed_size_list(kind):
+        fixed: pa.DataType = pa.list_(fields[0], nested.list_size)
+        return fixed
+    return pa.list_(fields[0]) if pa.types.is_list(kind) else pa.large_list(fields[0])
 
 
 def unslice_structs(rows: _Rows) -> _Rows:

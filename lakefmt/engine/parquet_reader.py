@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
+from lakefmt.arrow_layout import plain_views
 from lakefmt.cached import cached_value
 from lakefmt.engine.footers import load_footer, open_parquet
 from lakefmt.engine.old_calendar import rebase_old_values
@@ -349,12 +350,17 @@ def _keep(columns: dict[str, Any], mask: pa.BooleanArray, matching: int) -> dict
         if positions[-1].as_py() - first == matching - 1:
             # One run, as a range over sorted rows gives: a slice costs nothing.
             return {name: column.slice(first, matching) for name, column in columns.items()}
-    return {name: _without_validity(column).filter(mask) for name, column in columns.items()}
+    return {name: _filterable(column).filter(mask) for name, column in columns.items()}
 
 
-def _without_validity(column: Any) -> Any:
-    """Return a column without the bitmaps that only say that no value is null, which a filter takes as long to read."""
-    kind = column.type
+def _filterable(column: Any) -> Any:
+    """Return a column in a type that Arrow filters, without bitmaps that only say that no value is null.
+
+    A filter takes as long to read these.
+    """
+    kind = plain_views(column.type)
+    if kind != column.type:
+        column = column.cast(kind)
     if not (pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind)):
         return column
     arrow: Any = pa  # the stubs have an overload for each type, none for any

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefmt.arrow_layout import plain_views
 from lakefmt.errors import InvalidInputError
 from lakefmt.opening import open_table
 from lakefmt.schema import closest_names
@@ -158,13 +159,8 @@ def _check_names(table: str, names: Collection[str]) -> None:
 
 def _without_views(rows: pa.Table) -> pa.Table:
     """Return rows without string views, as polars has them: Arrow cannot filter these, as DuckDB 1.5 asks it to."""
-    kinds: dict[pa.DataType, pa.DataType] = {
-        pa.string_view(): pa.large_string(),
-        pa.binary_view(): pa.large_binary(),
-    }
-    if not any(field.type in kinds for field in rows.schema):
-        return rows
-    return rows.cast(pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in rows.schema]))
+    plain = pa.schema([field.with_type(plain_views(field.type)) for field in rows.schema])
+    return rows if plain.equals(rows.schema) else rows.cast(plain)
 
 
 def _table_of(

@@ -282,6 +282,17 @@ def test_layouts_of_arrow_writers_are_plain_columns(tmp_path):
     assert rows_of(table) == [{"l": [1, 2], "s": "a"}, {"l": None, "s": None}] * 2
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_rows_of_text_views_are_filtered(tmp_path, nested):
+    kind = array("string") if nested else "string"
+    table = ForeignTable(tmp_path / "t", [column("n", "long"), column("s", kind)])
+    texts = [["a"], ["b", None], None, ["c"]] if nested else ["a", "b", None, "c"]
+    views = pa.list_(pa.string_view()) if nested else pa.string_view()
+    table.add(pa.table({"n": [1, 2, 3, 4], "s": pa.array(texts, views)}))
+    found = lakefmt.open(table.folder).scan(where="n IN (2, 4)").to_arrow()
+    assert found["s"].to_pylist() == [texts[1], texts[3]]
+
+
 def test_scattered_matches_are_found_in_encodings_that_duckdb_lacks(tmp_path):
     # Enough rows for DuckDB to be asked, were it not for the encoding.
     table = ForeignTable(tmp_path / "t", [column("n", "long")])
