@@ -84,8 +84,8 @@ def test_query_after_one_that_failed(table):
 
 def test_types_of_a_pivot_are_not_kept(table):
     for _ in range(2):
-        lakefmt.sql("PIVOT (FROM t WHERE x < 300) ON part USING sum(x)", {"t": table}).to_arrow()
-    text = "SELECT type_name FROM t, duckdb_types() WHERE x < 300 AND NOT internal LIMIT 1"
+        lakefmt.sql("PIVOT t ON part USING sum(x)", {"t": table}).to_arrow()
+    text = "SELECT type_name FROM t, duckdb_types() WHERE NOT internal LIMIT 1"
     assert lakefmt.sql(text, {"t": table}).to_arrow().num_rows == 0
 
 
