@@ -23,6 +23,9 @@ class cached_value(Generic[T]):  # noqa: N801 - a decorator, named as the one it
     The value lies in the instance's ``__dict__`` under the method's name, so it pickles and copies along with the
     instance, and reading it again calls nothing. The class must have a ``__dict__`` (no slots); it may be a frozen
     dataclass. Nothing is kept when the method raises.
+
+    Other threads may ask for a value while the instance pickles, and a dictionary that grows meanwhile does not: what
+    pickles is a copy, unless the class says itself what does.
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
@@ -32,6 +35,8 @@ class cached_value(Generic[T]):  # noqa: N801 - a decorator, named as the one it
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
+        if getattr(owner, "__getstate__", None) is object.__getstate__:
+            setattr(owner, "__getstate__", _copy_state)  # noqa: B010 - a type checker knows no assignment to methods
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -46,3 +51,8 @@ class cached_value(Generic[T]):  # noqa: N801 - a decorator, named as the one it
         # stays, so that all threads share one object.
         value: T = instance.__dict__.setdefault(self._name, self._compute(instance))
         return value
+
+
+def _copy_state(instance: object) -> object:
+    state = object.__getstate__(instance)
+    return state.copy() if isinstance(state, dict) else state

@@ -46,6 +46,31 @@ def test_a_value_travels_with_its_instance(computed: list[int]) -> None:
     assert computed == [3]
 
 
+class Room:
+    def __init__(self) -> None:
+        self.visitor = Visitor(self)
+        self.name = "room"
+
+    @cached_value
+    def size(self) -> int:
+        """A value that comes late."""
+        return 3
+
+
+@dataclass(frozen=True)
+class Visitor:
+    room: Room
+
+    def __reduce__(self) -> tuple[object, ...]:
+        assert self.room.size == 3  # as another thread may ask just then
+        return str, ("visitor",)
+
+
+def test_an_instance_pickles_while_a_value_is_asked_for() -> None:
+    copy = pickle.loads(pickle.dumps(Room()))
+    assert (copy.visitor, copy.name, copy.size) == ("visitor", "room", 3)
+
+
 def test_an_error_is_not_kept(computed: list[int]) -> None:
     square = Square(-1)
     for _ in range(2):
