@@ -1,7 +1,8 @@
 """SQL over lakefmt tables against DuckDB on the very Parquet files.
 
 Both run the same text in one process that stays open, DuckDB 1.5 over views of `read_parquet`, its metadata cached. The small query is an aggregate over ten small files: what is more than DuckDB's time is planning. Planning alone is all that is done
-before DuckDB is given the text, of ten thousand files, none of which can be left out. Point filters are of a thousand files laid out by the column that is asked for; there DuckDB's own
+before DuckDB is given the text, of ten thousand files, none of which can be left out; queries before it went over the same files, and their connection is used again (the first one over a list of files hands it to DuckDB, which took
+12.6 ms in all before connections were kept). Point filters are of a thousand files laid out by the column that is asked for; there DuckDB's own
 `read_parquet` of all files and its delta extension are the peers. Handles stay open; a query is parsed and checked anew each time.
 """
 
